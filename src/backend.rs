@@ -1,0 +1,279 @@
+//! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::op::Op;
+use crate::tensor::{Shape, View, ViewMut};
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A kind of machine. Implemented once per folder: cpu, cuda, hip, wgpu.
+pub trait Backend: Sized + Send + Sync + 'static {
+    /// Short name: `cpu`, `cuda`, `hip`, `wgpu`.
+    const NAME: &'static str;
+    /// A non-owning handle. cuda, hip: address; wgpu: buffer and offset; cpu: pointer.
+    type Mem: Clone + Debug + Send + Sync;
+    /// What launches are recorded into. cuda, hip: a raw stream; wgpu: a command encoder; cpu: nothing.
+    type Queue<'q>;
+    /// The device.
+    fn device(&self) -> &DeviceInfo;
+    /// The handle `bytes` further on.
+    fn offset(mem: &Self::Mem, bytes: usize) -> Self::Mem;
+}
+
+/// What the chooser of variants may look at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceInfo {
+    /// As the driver names it.
+    pub name: String,
+    /// Instruction set.
+    pub arch: Arch,
+    /// Multiprocessors, compute units, or threads of the CPU pool.
+    pub units: u32,
+    /// Shared (workgroup) memory one block may use, bytes; 0 where there is none.
+    pub shared_bytes: u32,
+}
+
+/// Instruction set of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// The reference.
+    Cpu,
+    /// NVIDIA compute capability, times ten (90 = 9.0).
+    Sm(u16),
+    /// AMD gfx number, hexadecimal (0x942 = gfx942).
+    Gfx(u16),
+    /// A WGSL device.
+    Wgsl,
+}
+
+/// Bytes of working memory one call needs; the caller provides it and may share it between calls of one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// Size in bytes, may be zero.
+    pub bytes: usize,
+    /// Alignment in bytes.
+    pub align: usize,
+}
+
+/// What the caller knows beyond the spec.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Hint<'a> {
+    /// Rows (or tokens) of a typical call, where that is less than the spec's upper bound.
+    pub rows: Option<usize>,
+    /// Force one variant by name (tests, benches, bug reports).
+    pub variant: Option<&'a str>,
+}
+
+/// A backend offers an op by implementing this, in one file. Specs and operands arrive checked.
+pub trait Provide<O: Op>: Backend {
+    /// Whatever a call needs that does not change between calls.
+    type Plan: Send + Sync;
+    /// Chooses a variant; may load modules, compile pipelines, allocate. Never called while capturing a graph.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason, [`Error::Device`] from the driver.
+    fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Self::Plan, Error>;
+    /// Name of the variant that the plan runs.
+    fn variant(plan: &Self::Plan) -> &str;
+    /// Working memory of one call.
+    fn scratch(plan: &Self::Plan) -> Scratch;
+    /// Records launches and nothing else: no device allocation, no synchronisation, no readback.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the driver refuses a launch.
+    fn enqueue(
+        &self,
+        plan: &Self::Plan,
+        args: O::Args<'_, Self>,
+        scratch: ViewMut<'_, Self>,
+        queue: &mut Self::Queue<'_>,
+    ) -> Result<(), Error>;
+}
+
+/// Bytes on the host that may outlive the call without being copied: a memory-mapped checkpoint, a shared buffer.
+#[derive(Clone)]
+pub struct HostBytes {
+    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    range: Range<usize>,
+}
+
+impl HostBytes {
+    /// Bytes `range` of `owner`; `None` where it has fewer.
+    pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Self> {
+        (*owner).as_ref().get(range.clone())?;
+        Some(HostBytes { owner, range })
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &(*self.owner).as_ref()[self.range.clone()]
+    }
+
+    /// Bytes `range` of these; `None` where there are fewer.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.as_slice().get(range.clone())?;
+        let start = self.range.start;
+        Some(HostBytes { owner: self.owner.clone(), range: start + range.start..start + range.end })
+    }
+}
+
+impl From<Vec<u8>> for HostBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        HostBytes { owner: Arc::new(bytes), range }
+    }
+}
+
+/// Memory and submission, for tests, the model and small programs. An engine brings its own and does not need this.
+pub trait Runtime: Backend {
+    /// Owned memory, freed on drop.
+    type Buffer: Send + Sync;
+    /// At least `bytes` bytes of unspecified content, aligned to 256.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is not that much.
+    fn alloc(&self, bytes: usize) -> Result<Self::Buffer, Error>;
+    /// Host bytes as device memory that is only ever read. A backend that shares the host's memory keeps them where they are.
+    ///
+    /// # Errors
+    /// As [`Runtime::alloc`] and [`Runtime::write`].
+    fn import(&self, bytes: &HostBytes) -> Result<Self::Buffer, Error> {
+        let buffer = self.alloc(bytes.as_slice().len())?;
+        self.write(&buffer, 0, bytes.as_slice())?;
+        Ok(buffer)
+    }
+    /// Handle of the buffer's first byte.
+    fn mem(&self, buffer: &Self::Buffer) -> Self::Mem;
+    /// Copies host bytes in; has happened before anything submitted later runs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where they do not fit, [`Error::Device`] from the driver.
+    fn write(&self, buffer: &Self::Buffer, offset: usize, bytes: &[u8]) -> Result<(), Error>;
+    /// Copies out what all submitted work left; waits for it.
+    ///
+    /// # Errors
+    /// As [`Runtime::write`].
+    fn read(&self, buffer: &Self::Buffer, offset: usize, into: &mut [u8]) -> Result<(), Error>;
+    /// Records into a queue and submits it. Does not wait.
+    ///
+    /// # Errors
+    /// What `record` returns, or [`Error::Device`].
+    fn submit<R>(&self, record: impl FnOnce(&mut Self::Queue<'_>) -> Result<R, Error>) -> Result<R, Error>;
+}
+
+/// A tensor in memory of its own.
+pub struct Tensor<B: Runtime> {
+    buffer: B::Buffer,
+    mem: B::Mem,
+    dtype: DType,
+    shape: Shape,
+}
+
+impl<B: Runtime> Tensor<B> {
+    /// A tensor of unspecified content.
+    ///
+    /// # Errors
+    /// As [`Runtime::alloc`].
+    pub fn empty(backend: &B, dtype: DType, shape: &[usize]) -> Result<Self, Error> {
+        let shape = Shape::new(shape);
+        let bytes = tensor_bytes(dtype, shape)?;
+        let buffer = backend.alloc(bytes)?;
+        Ok(Tensor { mem: backend.mem(&buffer), buffer, dtype, shape })
+    }
+
+    /// A tensor with the given bytes (little endian, row-major).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the size does not match, else as [`Runtime::alloc`].
+    pub fn from_bytes(backend: &B, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self, Error> {
+        let tensor = Self::empty(backend, dtype, shape)?;
+        check_bytes(dtype, tensor.shape, bytes.len())?;
+        backend.write(&tensor.buffer, 0, bytes)?;
+        Ok(tensor)
+    }
+
+    /// Overwrites the whole content.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the size does not match, else as [`Runtime::write`].
+    pub fn write(&mut self, backend: &B, bytes: &[u8]) -> Result<(), Error> {
+        check_bytes(self.dtype, self.shape, bytes.len())?;
+        backend.write(&self.buffer, 0, bytes)
+    }
+
+    /// The whole content, after all submitted work.
+    ///
+    /// # Errors
+    /// As [`Runtime::read`].
+    pub fn read(&self, backend: &B) -> Result<Vec<u8>, Error> {
+        let mut out = vec![0; self.shape.len() * self.dtype.bytes()];
+        backend.read(&self.buffer, 0, &mut out)?;
+        Ok(out)
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Dimensions.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// A window to read.
+    pub fn view(&self) -> View<'_, B> {
+        // SAFETY: the buffer was allocated for this type and shape and lives as long as the borrow.
+        unsafe { View::from_raw(self.mem.clone(), self.dtype, self.shape.dims()) }
+    }
+
+    /// A window to write.
+    pub fn view_mut(&mut self) -> ViewMut<'_, B> {
+        // SAFETY: as in `view`; the exclusive borrow keeps other windows away.
+        unsafe { ViewMut::from_raw(self.mem.clone(), self.dtype, self.shape.dims()) }
+    }
+}
+
+/// A tensor that is only ever read: weights, tables. On backends that share the host's memory it is not copied.
+pub struct Constant<B: Runtime> {
+    _buffer: B::Buffer,
+    mem: B::Mem,
+    dtype: DType,
+    shape: Shape,
+}
+
+impl<B: Runtime> Constant<B> {
+    /// A constant with the given bytes (little endian, row-major).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the size does not match, else as [`Runtime::import`].
+    pub fn import(backend: &B, dtype: DType, shape: &[usize], bytes: &HostBytes) -> Result<Self, Error> {
+        let shape = Shape::new(shape);
+        check_bytes(dtype, shape, bytes.as_slice().len())?;
+        let buffer = backend.import(bytes)?;
+        Ok(Constant { mem: backend.mem(&buffer), _buffer: buffer, dtype, shape })
+    }
+
+    /// A window to read.
+    pub fn view(&self) -> View<'_, B> {
+        // SAFETY: the buffer holds this type and shape (checked in `import`) and lives as long as the borrow.
+        unsafe { View::from_raw(self.mem.clone(), self.dtype, self.shape.dims()) }
+    }
+}
+
+fn tensor_bytes(dtype: DType, shape: Shape) -> Result<usize, Error> {
+    shape
+        .checked_len()
+        .and_then(|n| n.checked_mul(dtype.bytes()))
+        .ok_or_else(|| Error::input(format!("tensor {dtype} {shape:?}"), "its size in bytes overflows"))
+}
+
+fn check_bytes(dtype: DType, shape: Shape, got: usize) -> Result<(), Error> {
+    let want = tensor_bytes(dtype, shape)?;
+    if want == got {
+        return Ok(());
+    }
+    Err(Error::input(format!("tensor {dtype} {shape:?}"), format!("needs {want} bytes, got {got}")))
+}

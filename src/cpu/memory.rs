@@ -1,0 +1,154 @@
+//! Host memory as the CPU backend's device memory.
+
+use super::Cpu;
+use crate::backend::{HostBytes, Runtime};
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::tensor::{View, ViewMut};
+
+/// Address of host memory.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuMem(*mut u8);
+
+// SAFETY: an address alone; whoever makes a view of it promises that the memory may be used as the view says.
+unsafe impl Send for CpuMem {}
+// SAFETY: as above.
+unsafe impl Sync for CpuMem {}
+
+impl CpuMem {
+    /// The address.
+    pub fn as_ptr(self) -> *mut u8 {
+        self.0
+    }
+
+    pub(super) fn offset(self, bytes: usize) -> CpuMem {
+        CpuMem(self.0.wrapping_add(bytes))
+    }
+}
+
+impl Cpu {
+    /// A contiguous window on a slice; `None` where it has fewer bytes than `shape` needs.
+    pub fn view<'a, T: bytemuck::Pod>(data: &'a [T], dtype: DType, shape: &[usize]) -> Option<View<'a, Cpu>> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        fits(bytes.len(), dtype, shape)?;
+        // SAFETY: the slice holds that many bytes and is borrowed for 'a; the CPU backend reads at any alignment.
+        Some(unsafe { View::from_raw(CpuMem(bytes.as_ptr().cast_mut()), dtype, shape) })
+    }
+
+    /// A contiguous window to write on a slice; `None` where it has fewer bytes than `shape` needs.
+    pub fn view_mut<'a, T: bytemuck::Pod>(
+        data: &'a mut [T],
+        dtype: DType,
+        shape: &[usize],
+    ) -> Option<ViewMut<'a, Cpu>> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
+        fits(bytes.len(), dtype, shape)?;
+        // SAFETY: as in `view`, borrowed exclusively for 'a.
+        Some(unsafe { ViewMut::from_raw(CpuMem(bytes.as_mut_ptr()), dtype, shape) })
+    }
+}
+
+fn fits(have: usize, dtype: DType, shape: &[usize]) -> Option<()> {
+    let need = shape.iter().try_fold(dtype.bytes(), |n, d| n.checked_mul(*d))?;
+    (have >= need).then_some(())
+}
+
+/// Memory of the CPU backend: its own, or somebody's bytes shared without a copy.
+pub enum CpuBuffer {
+    /// Own memory, to read and write.
+    Owned(OwnedBytes),
+    /// Shared bytes, only to read: a memory-mapped checkpoint.
+    Shared(HostBytes),
+}
+
+/// Zeroed bytes, aligned to 16, that views may write behind a shared reference.
+pub struct OwnedBytes {
+    ptr: *mut u128,
+    words: usize,
+}
+
+// SAFETY: plain memory; the views made of it carry the aliasing rules.
+unsafe impl Send for OwnedBytes {}
+// SAFETY: as above.
+unsafe impl Sync for OwnedBytes {}
+
+impl OwnedBytes {
+    fn new(bytes: usize) -> Result<Self, Error> {
+        let words = bytes.div_ceil(16);
+        let mut memory: Vec<u128> = Vec::new();
+        memory.try_reserve_exact(words).map_err(|e| Error::Device {
+            backend: "cpu",
+            source: format!("no memory for {bytes} bytes: {e}").into(),
+        })?;
+        memory.resize(words, 0);
+        Ok(OwnedBytes { ptr: Box::into_raw(memory.into_boxed_slice()).cast(), words })
+    }
+}
+
+impl Drop for OwnedBytes {
+    fn drop(&mut self) {
+        // SAFETY: made by Box::into_raw of a slice of this length in `new`.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.ptr, self.words)) });
+    }
+}
+
+impl CpuBuffer {
+    fn bytes(&self) -> usize {
+        match self {
+            CpuBuffer::Owned(own) => own.words * 16,
+            CpuBuffer::Shared(host) => host.as_slice().len(),
+        }
+    }
+
+    fn range(&self, offset: usize, len: usize) -> Result<*mut u8, Error> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.bytes() => Ok(self.mem().offset(offset).0),
+            _ => Err(Error::input("buffer", format!("holds {} bytes, asked for {len} at {offset}", self.bytes()))),
+        }
+    }
+
+    fn mem(&self) -> CpuMem {
+        match self {
+            CpuBuffer::Owned(own) => CpuMem(own.ptr.cast()),
+            CpuBuffer::Shared(host) => CpuMem(host.as_slice().as_ptr().cast_mut()),
+        }
+    }
+}
+
+impl Runtime for Cpu {
+    type Buffer = CpuBuffer;
+
+    fn alloc(&self, bytes: usize) -> Result<CpuBuffer, Error> {
+        Ok(CpuBuffer::Owned(OwnedBytes::new(bytes)?))
+    }
+
+    fn import(&self, bytes: &HostBytes) -> Result<CpuBuffer, Error> {
+        Ok(CpuBuffer::Shared(bytes.clone()))
+    }
+
+    fn mem(&self, buffer: &CpuBuffer) -> CpuMem {
+        buffer.mem()
+    }
+
+    fn write(&self, buffer: &CpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        if let CpuBuffer::Shared(_) = buffer {
+            return Err(Error::input("buffer", "imported bytes are read-only"));
+        }
+        let to = buffer.range(offset, bytes.len())?;
+        // SAFETY: the range was checked, `bytes` is another allocation, and the CPU backend has no work in flight: enqueue
+        // runs to its end.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        Ok(())
+    }
+
+    fn read(&self, buffer: &CpuBuffer, offset: usize, into: &mut [u8]) -> Result<(), Error> {
+        let from = buffer.range(offset, into.len())?;
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    fn submit<R>(&self, record: impl FnOnce(&mut ()) -> Result<R, Error>) -> Result<R, Error> {
+        record(&mut ())
+    }
+}

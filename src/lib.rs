@@ -1,0 +1,23 @@
+//! Hand-written GPU kernels for gpt-oss-class models, with one meaning on every backend.
+
+pub mod backend;
+pub mod cpu;
+pub mod dtype;
+pub mod error;
+#[cfg(feature = "gpt_oss")]
+pub mod gpt_oss;
+pub mod kernel;
+pub mod mutation;
+pub mod mxfp4;
+pub mod op;
+pub mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use backend::{Backend, Constant, Hint, HostBytes, Provide, Runtime, Scratch, Tensor};
+pub use cpu::Cpu;
+pub use dtype::{DType, Scalar};
+pub use error::{Error, SpecError};
+pub use kernel::{AllOps, FlashAttention, GroupedGemm, Kernel, MoeDispatch, SmallOps};
+pub use op::Op;
+pub use tensor::{Shape, View, ViewMut};

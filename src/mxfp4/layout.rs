@@ -1,0 +1,286 @@
+//! The three layouts, seen as a matrix of blocks, and the conversions between them.
+
+use super::{BLOCK, Block};
+use crate::error::Error;
+use crate::mutation::{Rule, wrong};
+
+/// A matrix of `rows` x `k` elements in some layout.
+pub trait Layout: Sync {
+    /// Rows (output features; all experts one after the other).
+    fn rows(&self) -> usize;
+    /// Elements of a row, a multiple of 32.
+    fn k(&self) -> usize;
+    /// Block `index` (of `k / 32`) of a row.
+    fn block(&self, row: usize, index: usize) -> Block;
+}
+
+/// Checkpoint layout of OpenAI and HF: `blocks` \[rows, k/32, 16\], byte j holding element 2j in the low nibble and 2j + 1 in
+/// the high one; `scales` \[rows, k/32\].
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAi<'a> {
+    blocks: &'a [u8],
+    scales: &'a [u8],
+    rows: usize,
+    k: usize,
+}
+
+/// GGUF layout: \[rows, k/32, 17\], a scale byte, then byte j holding element j in the low nibble and j + 16 in the high one.
+#[derive(Clone, Copy, Debug)]
+pub struct Gguf<'a> {
+    data: &'a [u8],
+    rows: usize,
+    k: usize,
+}
+
+/// Prepacked for tensor cores: tiles of 16 rows x 64 elements, k tiles innermost, 544 bytes each, the last row tile and k
+/// tile padded with zeros (scale 127).
+///
+/// A tile is 32 lanes x 16 bytes of codes, then 16 x 2 scales (row-major). Lane l owns rows g = l / 4 and g + 8; word j (of
+/// four, little endian) is its A fragment of mma.m16n8k16 for elements 16j .. 16j + 16: with c = 2 (l % 4), nibbles 0..8
+/// from the lowest are (g, c), (g, c+1), (g+8, c), (g+8, c+1), (g, c+8), (g, c+9), (g+8, c+8), (g+8, c+9).
+#[derive(Clone, Copy, Debug)]
+pub struct Tiled<'a> {
+    data: &'a [u8],
+    rows: usize,
+    k: usize,
+}
+
+const TILE_ROWS: usize = 16;
+const TILE_K: usize = 64;
+const TILE_CODES: usize = TILE_ROWS * TILE_K / 2;
+const TILE_BYTES: usize = TILE_CODES + TILE_ROWS * TILE_K / BLOCK;
+const PAD: Block = Block { codes: [0; BLOCK], scale: 127 };
+
+impl<'a> OpenAi<'a> {
+    /// A view of `rows` x `k` elements.
+    ///
+    /// # Errors
+    /// `k` no multiple of 32, or slices of another size.
+    pub fn new(blocks: &'a [u8], scales: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
+        let count = block_count(rows, k)?;
+        check_len("MXFP4 blocks", blocks.len(), count.checked_mul(16))?;
+        check_len("MXFP4 scales", scales.len(), Some(count))?;
+        Ok(OpenAi { blocks, scales, rows, k })
+    }
+}
+
+impl<'a> Gguf<'a> {
+    /// A view of `rows` x `k` elements.
+    ///
+    /// # Errors
+    /// `k` no multiple of 32, or a slice of another size.
+    pub fn new(data: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
+        check_len("GGUF MXFP4 blocks", data.len(), block_count(rows, k)?.checked_mul(17))?;
+        Ok(Gguf { data, rows, k })
+    }
+}
+
+impl<'a> Tiled<'a> {
+    /// A view of `rows` x `k` elements: one expert.
+    ///
+    /// # Errors
+    /// `k` no multiple of 32, or a slice of another size than [`Tiled::bytes`].
+    pub fn new(data: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
+        block_count(rows, k)?;
+        check_len("prepacked MXFP4 tiles", data.len(), Some(Self::bytes(rows, k)))?;
+        Ok(Tiled { data, rows, k })
+    }
+
+    /// Bytes of `rows` x `k` elements; saturates where it overflows.
+    pub const fn bytes(rows: usize, k: usize) -> usize {
+        rows.div_ceil(TILE_ROWS).saturating_mul(k.div_ceil(TILE_K)).saturating_mul(TILE_BYTES)
+    }
+}
+
+impl Layout for OpenAi<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn block(&self, row: usize, index: usize) -> Block {
+        let at = row * (self.k / BLOCK) + index;
+        let mut codes = [0; BLOCK];
+        let high_first = wrong(Rule::NibbleHighFirst);
+        for (pair, byte) in codes.chunks_exact_mut(2).zip(&self.blocks[at * 16..at * 16 + 16]) {
+            (pair[0], pair[1]) = (byte & 15, byte >> 4);
+            if high_first {
+                pair.swap(0, 1);
+            }
+        }
+        Block { codes, scale: self.scales[at] }
+    }
+}
+
+impl Layout for Gguf<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn block(&self, row: usize, index: usize) -> Block {
+        let at = (row * (self.k / BLOCK) + index) * 17;
+        let mut codes = [0; BLOCK];
+        for (j, byte) in self.data[at + 1..at + 17].iter().enumerate() {
+            let (low, high) = gguf_elements(j);
+            (codes[low], codes[high]) = (byte & 15, byte >> 4);
+        }
+        Block { codes, scale: self.data[at] }
+    }
+}
+
+impl Layout for Tiled<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn block(&self, row: usize, index: usize) -> Block {
+        let (tile, r, half) = tile_place(self.k, row, index);
+        let tile = &self.data[tile..tile + TILE_BYTES];
+        let mut codes = [0; BLOCK];
+        for (i, code) in codes.iter_mut().enumerate() {
+            let (byte, shift) = tile_nibble(r, half * BLOCK + i);
+            *code = tile[byte] >> shift & 15;
+        }
+        Block { codes, scale: tile[TILE_CODES + 2 * r + half] }
+    }
+}
+
+/// Any layout as `blocks` and `scales` of [`OpenAi`].
+pub fn to_openai(from: &impl Layout) -> super::Encoded {
+    let mut out = super::Encoded::default();
+    for_each_block(from, |_, _, block| {
+        out.blocks.extend(pack_openai(&block.codes));
+        out.scales.push(block.scale);
+    });
+    out
+}
+
+/// Any layout as [`Gguf`] bytes.
+pub fn to_gguf(from: &impl Layout) -> Vec<u8> {
+    let mut out = Vec::with_capacity(from.rows() * from.k() / BLOCK * 17);
+    for_each_block(from, |_, _, block| {
+        out.push(block.scale);
+        out.extend((0..16).map(|j| {
+            let (low, high) = gguf_elements(j);
+            block.codes[low] | block.codes[high] << 4
+        }));
+    });
+    out
+}
+
+/// Any layout as [`Tiled`] bytes.
+pub fn to_tiled(from: &impl Layout) -> Vec<u8> {
+    let (rows, k) = (from.rows(), from.k());
+    let mut out = vec![0; Tiled::bytes(rows, k)];
+    for row in 0..rows.next_multiple_of(TILE_ROWS) {
+        for index in 0..k.next_multiple_of(TILE_K) / BLOCK {
+            let inside = row < rows && index < k / BLOCK;
+            let block = if inside { from.block(row, index) } else { PAD };
+            let (tile, r, half) = tile_place(k, row, index);
+            let tile = &mut out[tile..tile + TILE_BYTES];
+            for (i, code) in block.codes.iter().enumerate() {
+                let (byte, shift) = tile_nibble(r, half * BLOCK + i);
+                tile[byte] |= code << shift;
+            }
+            tile[TILE_CODES + 2 * r + half] = block.scale;
+        }
+    }
+    out
+}
+
+fn for_each_block(from: &impl Layout, mut f: impl FnMut(usize, usize, Block)) {
+    for row in 0..from.rows() {
+        for index in 0..from.k() / BLOCK {
+            f(row, index, from.block(row, index));
+        }
+    }
+}
+
+/// Two codes a byte, the even element low.
+pub(super) fn pack_openai(codes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let high_first = wrong(Rule::NibbleHighFirst);
+    codes.chunks_exact(2).map(move |c| if high_first { c[1] | c[0] << 4 } else { c[0] | c[1] << 4 })
+}
+
+/// Elements in the low and the high nibble of byte `j` of a GGUF block.
+fn gguf_elements(j: usize) -> (usize, usize) {
+    if wrong(Rule::GgufNibblesAsOpenai) { (2 * j, 2 * j + 1) } else { (j, j + 16) }
+}
+
+/// Offset of the tile of a block, and the block's row and half inside it.
+fn tile_place(k: usize, row: usize, index: usize) -> (usize, usize, usize) {
+    let tile = row / TILE_ROWS * k.div_ceil(TILE_K) + index / 2;
+    (tile * TILE_BYTES, row % TILE_ROWS, index % 2)
+}
+
+/// Byte and bit shift of element `k` of row `r` of a tile.
+fn tile_nibble(r: usize, k: usize) -> (usize, u32) {
+    let (word, c) = (k / 16, k % 16);
+    let lane = r % 8 * 4 + c % 8 / 2;
+    let nibble = c % 2 + 2 * (r / 8) + 4 * (c / 8);
+    (lane * 16 + word * 4 + nibble / 2, nibble as u32 % 2 * 4)
+}
+
+fn block_count(rows: usize, k: usize) -> Result<usize, Error> {
+    if !k.is_multiple_of(BLOCK) {
+        return Err(Error::input("MXFP4 row length", format!("must be a multiple of {BLOCK}, got {k}")));
+    }
+    rows.checked_mul(k / BLOCK).ok_or_else(|| Error::input("MXFP4 matrix", format!("{rows} x {k} overflows")))
+}
+
+fn check_len(what: &str, got: usize, want: Option<usize>) -> Result<(), Error> {
+    if want == Some(got) {
+        return Ok(());
+    }
+    let want = want.map_or("a size that overflows".into(), |n| format!("{n} bytes"));
+    Err(Error::input(what, format!("need {want}, got {got}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_convert_without_loss() {
+        for (rows, k) in [(1, 32), (16, 64), (37, 96), (5, 160)] {
+            let count = rows * k / BLOCK;
+            let byte = |i: usize| (i.wrapping_mul(2654435761) >> 7) as u8;
+            let blocks: Vec<u8> = (0..count * 16).map(byte).collect();
+            let scales: Vec<u8> = (0..count).map(|i| byte(i + 99)).collect();
+            let from = OpenAi::new(&blocks, &scales, rows, k).unwrap();
+            let gguf = to_gguf(&from);
+            let tiled = to_tiled(&Gguf::new(&gguf, rows, k).unwrap());
+            let back = to_openai(&Tiled::new(&tiled, rows, k).unwrap());
+            assert_eq!((back.blocks, back.scales), (blocks.clone(), scales.clone()), "{rows} x {k}");
+        }
+    }
+
+    #[test]
+    fn tiles_are_the_fragments_they_claim_to_be() {
+        // Element (row 9, k 26): lane (9 % 8) * 4 + (10 % 8) / 2 = 5, word 1, nibble (g + 8, c + 8) = 6.
+        let mut codes = vec![0u8; 16 * 64 / 2];
+        codes[(9 * 64 + 26) / 2] = 0x0d;
+        let tiled = to_tiled(&OpenAi::new(&codes, &[127; 32], 16, 64).unwrap());
+        let nonzero: Vec<_> = tiled[..TILE_CODES].iter().enumerate().filter(|(_, b)| **b != 0).collect();
+        assert_eq!(nonzero, [(5 * 16 + 4 + 3, &0x0d)]);
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        assert!(OpenAi::new(&[0; 16], &[127], 1, 33).is_err());
+        assert!(OpenAi::new(&[0; 15], &[127], 1, 32).is_err());
+        assert!(Gguf::new(&[0; 16], 1, 32).is_err());
+        assert!(Tiled::new(&[0; 543], 1, 32).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Rotates the keys of new tokens and writes keys and values into the cache; rotates their queries too if asked.
+//!
+//! `k_cache[slot[t]] = rope(k[t], positions[t])`, `v_cache[slot[t]] = v[t]`, `q_out[t] = rope(q[t], positions[t])`. Slot -1
+//! skips the token. A slot outside the cache is not written ([`Fault::Slot`](super::Fault::Slot)); a position outside the
+//! table rotates to zero ([`Fault::Position`](super::Fault::Position)). Two tokens must not share a slot.
+
+use super::rope::{Pairing, check_table};
+use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float};
+use crate::backend::Backend;
+use crate::dtype::DType;
+use crate::error::SpecError;
+
+/// Rope and cache write of T new tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KvAppendSpec {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Query heads to rotate in the same launch; 0: keys and values only.
+    pub q_heads: usize,
+    /// Elements of a head D.
+    pub head_dim: usize,
+    /// Type of `k`, `v`, `q`, `q_out`.
+    pub x: DType,
+    /// Type of the cache.
+    pub cache: DType,
+    /// Where the cache keeps a slot.
+    pub store: KvStore,
+    /// Rows of the rope table.
+    pub positions: usize,
+    /// Type of the rope table: f32 (f64 in the oracle).
+    pub table: DType,
+    /// Which elements form a pair.
+    pub pairing: Pairing,
+}
+
+args! {
+    /// Operands of [`KvAppendSpec`].
+    KvAppendArgs {
+        /// \[T, kv_heads, D\], tokens may be strided.
+        k: input,
+        /// \[T, kv_heads, D\], tokens may be strided.
+        v: input,
+        /// \[T, q_heads, D\], tokens may be strided; with q_heads > 0 only.
+        q: optional_input,
+        /// i32 \[T\].
+        positions: input,
+        /// \[positions, D/2\].
+        cos: input,
+        /// \[positions, D/2\].
+        sin: input,
+        /// i32 \[T\]: slot of each token, -1 to skip it.
+        slots: input,
+        /// As [`KvStore::shapes`]; rows (pages) may be strided.
+        k_cache: output,
+        /// As [`KvStore::shapes`]; rows (pages) may be strided.
+        v_cache: output,
+        /// \[T, q_heads, D\], tokens may be strided. May be exactly the memory of `q`.
+        q_out: optional_output,
+        /// u32 \[1\], optional.
+        status: optional_output,
+    }
+}
+
+impl Op for KvAppendSpec {
+    const NAME: &'static str = "kv_append";
+    type Args<'a, B: Backend> = KvAppendArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_table(Self::NAME, self.head_dim, self.positions, self.table)?;
+        need_count(Self::NAME, "kv_heads", self.kv_heads, 1)?;
+        need_float(Self::NAME, "k", self.x)?;
+        need_float(Self::NAME, "k_cache", self.cache)?;
+        self.store.check(Self::NAME, self.head_dim)?;
+        check_sizes(Self::NAME, &self.operands())
+    }
+
+    fn operands(&self) -> Operands {
+        let (kv, table) = ([self.tokens, self.kv_heads, self.head_dim], [self.positions, self.head_dim / 2]);
+        let (k_cache, v_cache) = self.store.shapes(self.kv_heads, self.head_dim);
+        let mut out = Operands::from_iter([
+            Operand::input("k", self.x, &kv).strided(),
+            Operand::input("v", self.x, &kv).strided(),
+            Operand::input("positions", DType::I32, &[self.tokens]),
+            Operand::input("cos", self.table, &table),
+            Operand::input("sin", self.table, &table),
+            Operand::input("slots", DType::I32, &[self.tokens]),
+            Operand::output("k_cache", self.cache, &k_cache).strided(),
+            Operand::output("v_cache", self.cache, &v_cache).strided(),
+            Operand::status(),
+        ]);
+        if self.q_heads > 0 {
+            let q = [self.tokens, self.q_heads, self.head_dim];
+            out.push(Operand::input("q", self.x, &q).strided());
+            out.push(Operand::output("q_out", self.x, &q).strided());
+        }
+        out
+    }
+
+    fn work(&self) -> Work {
+        let (kv, q) = (self.tokens * self.kv_heads * self.head_dim, self.tokens * self.q_heads * self.head_dim);
+        let bytes = kv * 2 * (self.x.bytes() + self.cache.bytes()) + q * 2 * self.x.bytes();
+        Work { flops: 3 * (kv + q) as u64, bytes: (bytes + self.tokens * self.head_dim * self.table.bytes()) as u64 }
+    }
+}

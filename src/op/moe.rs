@@ -1,0 +1,330 @@
+//! Dropless dispatch, MegaBlocks style: route every token to k experts, sort the assignments by expert, and bring the
+//! experts' rows back. No capacity, nothing padded, nothing dropped.
+//!
+//! An *assignment* is a token and one of its k slots: `a = t * k + slot`. A *row* is an assignment's place in expert order.
+//!
+//! - [`RouteSpec`]: logits -> experts and weights;
+//! - [`SortSpec`]: experts -> counts, offsets, `sorted_assignment` (row -> assignment) and its inverse;
+//! - [`DispatchSpec`]: both at once, the fewest launches;
+//! - [`PermuteSpec`]: token rows -> expert rows (a grouped GEMM can gather instead);
+//! - [`CombineSpec`]: expert rows -> weighted token sums (a grouped GEMM can combine instead).
+
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
+use crate::backend::Backend;
+use crate::dtype::DType;
+use crate::error::SpecError;
+
+/// Most experts a token is routed to.
+pub const MAX_TOP_K: usize = 16;
+/// Most experts.
+pub const MAX_EXPERTS: usize = 512;
+
+/// How weights come from logits. Ranking is always by logit, descending, equal logits by lower expert; NaN ranks last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Score {
+    /// Softmax over the k chosen logits (gpt-oss).
+    SoftmaxAfterTopK,
+    /// Softmax over all E, then the chosen ones (Qwen, Mixtral).
+    SoftmaxBeforeTopK {
+        /// Divide the chosen ones by their sum.
+        renormalize: bool,
+    },
+}
+
+/// Top-k experts of each token and their weights.
+///
+/// A NaN logit counts as -inf: it is chosen only where fewer than k others are left, and then weighs zero. Where all
+/// logits of a token are NaN or -inf its weights are NaN: the fault shows instead of passing for a result.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RouteSpec {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Experts E.
+    pub experts: usize,
+    /// Experts a token k.
+    pub top_k: usize,
+    /// Type of `logits`.
+    pub logits: DType,
+    /// Type of `topk_weight`: f32 (f64 in the oracle).
+    pub weight: DType,
+    /// How weights come from logits.
+    pub score: Score,
+}
+
+args! {
+    /// Operands of [`RouteSpec`].
+    RouteArgs {
+        /// \[T, E\], tokens may be strided.
+        logits: input,
+        /// i32 \[T, k\]: experts by descending logit.
+        topk_idx: output,
+        /// \[T, k\].
+        topk_weight: output,
+    }
+}
+
+/// Assignments in expert order: a stable counting sort.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SortSpec {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Experts E.
+    pub experts: usize,
+    /// Experts a token k.
+    pub top_k: usize,
+}
+
+args! {
+    /// Operands of [`SortSpec`].
+    SortArgs {
+        /// i32 \[T, k\]. An id outside 0..E belongs to no expert, is sorted behind all others and sets
+        /// [`Fault::ExpertId`](crate::op::Fault::ExpertId).
+        topk_idx: input,
+        /// i32 \[E\]: rows of each expert.
+        expert_count: output,
+        /// i32 \[E + 1\]: exclusive prefix sum of the counts.
+        expert_offset: output,
+        /// i32 \[T * k\]: assignment of each row; ascending within an expert.
+        sorted_assignment: output,
+        /// i32 \[T * k\]: row of each assignment, the inverse permutation.
+        assignment_to_row: output,
+        /// u32 \[1\], optional.
+        status: optional_output,
+    }
+}
+
+/// [`RouteSpec`] and [`SortSpec`] in one: router logits to everything the grouped GEMMs need.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DispatchSpec {
+    /// The routing; its tokens, experts and k are those of the sort.
+    pub route: RouteSpec,
+}
+
+args! {
+    /// Operands of [`DispatchSpec`], as in [`RouteArgs`] and [`SortArgs`].
+    DispatchArgs {
+        /// \[T, E\], tokens may be strided.
+        logits: input,
+        /// i32 \[T, k\].
+        topk_idx: output,
+        /// \[T, k\].
+        topk_weight: output,
+        /// i32 \[E\].
+        expert_count: output,
+        /// i32 \[E + 1\].
+        expert_offset: output,
+        /// i32 \[T * k\].
+        sorted_assignment: output,
+        /// i32 \[T * k\].
+        assignment_to_row: output,
+    }
+}
+
+/// `y[r] = x[sorted_assignment[r] / k]`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PermuteSpec {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Experts a token k.
+    pub top_k: usize,
+    /// Columns H.
+    pub dim: usize,
+    /// Type of `x` and `y`.
+    pub x: DType,
+}
+
+args! {
+    /// Operands of [`PermuteSpec`].
+    PermuteArgs {
+        /// \[T, H\], rows may be strided.
+        x: input,
+        /// i32 \[T * k\]. One outside 0..T*k reads as zeros and sets [`Fault::RowIndex`](crate::op::Fault::RowIndex).
+        sorted_assignment: input,
+        /// \[T * k, H\], rows may be strided.
+        y: output,
+        /// u32 \[1\], optional.
+        status: optional_output,
+    }
+}
+
+/// `out[t] = Σ_j topk_weight[t, j] · y[assignment_to_row[t * k + j]]`, j ascending, no atomics.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CombineSpec {
+    /// Tokens T.
+    pub tokens: usize,
+    /// Rows of `y`.
+    pub rows: usize,
+    /// Summands a token k.
+    pub top_k: usize,
+    /// Columns H.
+    pub dim: usize,
+    /// Type of `y`.
+    pub y: DType,
+    /// Type of `topk_weight`: f32 (f64 in the oracle).
+    pub weight: DType,
+    /// Type of `out`.
+    pub out: DType,
+}
+
+args! {
+    /// Operands of [`CombineSpec`].
+    CombineArgs {
+        /// \[rows, H\], rows may be strided.
+        y: input,
+        /// i32 \[T * k\]; -1: nothing. Another one outside 0..rows adds nothing and sets
+        /// [`Fault::RowIndex`](crate::op::Fault::RowIndex).
+        assignment_to_row: input,
+        /// \[T, k\].
+        topk_weight: input,
+        /// \[T, H\], rows may be strided.
+        out: output,
+        /// u32 \[1\], optional.
+        status: optional_output,
+    }
+}
+
+impl Op for RouteSpec {
+    const NAME: &'static str = "moe_route";
+    type Args<'a, B: Backend> = RouteArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_counts(Self::NAME, self.tokens, self.experts, self.top_k)?;
+        need_float(Self::NAME, "logits", self.logits)?;
+        need_weight(Self::NAME, self.weight)?;
+        check_sizes(Self::NAME, &self.operands())
+    }
+
+    fn operands(&self) -> Operands {
+        let chosen = [self.tokens, self.top_k];
+        Operands::from_iter([
+            Operand::input("logits", self.logits, &[self.tokens, self.experts]).strided(),
+            Operand::output("topk_idx", DType::I32, &chosen),
+            Operand::output("topk_weight", self.weight, &chosen),
+        ])
+    }
+
+    fn work(&self) -> Work {
+        Work::with_operands((self.tokens * self.experts) as u64, &self.operands())
+    }
+}
+
+impl Op for SortSpec {
+    const NAME: &'static str = "moe_sort";
+    type Args<'a, B: Backend> = SortArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_counts(Self::NAME, self.tokens, self.experts, self.top_k)
+    }
+
+    fn operands(&self) -> Operands {
+        let mut out = Operands::from_iter([Operand::input("topk_idx", DType::I32, &[self.tokens, self.top_k])]);
+        out.extend(sort_outputs(self.tokens, self.experts, self.top_k));
+        out.push(Operand::status());
+        out
+    }
+
+    fn work(&self) -> Work {
+        Work::with_operands(0, &self.operands())
+    }
+}
+
+impl DispatchSpec {
+    /// The sorting half.
+    pub fn sort(&self) -> SortSpec {
+        SortSpec { tokens: self.route.tokens, experts: self.route.experts, top_k: self.route.top_k }
+    }
+}
+
+impl Op for DispatchSpec {
+    const NAME: &'static str = "moe_dispatch";
+    type Args<'a, B: Backend> = DispatchArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        self.route.check().and_then(|()| self.sort().check()).map_err(|e| SpecError { op: Self::NAME, ..e })
+    }
+
+    fn operands(&self) -> Operands {
+        let mut out = self.route.operands();
+        out.extend(sort_outputs(self.route.tokens, self.route.experts, self.route.top_k));
+        out
+    }
+
+    fn work(&self) -> Work {
+        Work::with_operands(self.route.work().flops, &self.operands())
+    }
+}
+
+impl Op for PermuteSpec {
+    const NAME: &'static str = "moe_permute";
+    type Args<'a, B: Backend> = PermuteArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_counts(Self::NAME, self.tokens, self.top_k, self.top_k)?;
+        need_float(Self::NAME, "x", self.x)?;
+        check_sizes(Self::NAME, &self.operands())
+    }
+
+    fn operands(&self) -> Operands {
+        let rows = self.tokens * self.top_k;
+        Operands::from_iter([
+            Operand::input("x", self.x, &[self.tokens, self.dim]).strided(),
+            Operand::input("sorted_assignment", DType::I32, &[rows]),
+            Operand::output("y", self.x, &[rows, self.dim]).strided(),
+            Operand::status(),
+        ])
+    }
+
+    fn work(&self) -> Work {
+        Work::with_operands(0, &self.operands())
+    }
+}
+
+impl Op for CombineSpec {
+    const NAME: &'static str = "moe_combine";
+    type Args<'a, B: Backend> = CombineArgs<'a, B>;
+
+    fn check(&self) -> Result<(), SpecError> {
+        need_count(Self::NAME, "rows", self.rows, 0)?;
+        need(Self::NAME, "top_k", self.top_k > 0, "above zero", self.top_k)?;
+        need_count(Self::NAME, "tokens", self.tokens.saturating_mul(self.top_k), 0)?;
+        for (name, dtype) in [("y", self.y), ("out", self.out)] {
+            need_float(Self::NAME, name, dtype)?;
+        }
+        need_weight(Self::NAME, self.weight)?;
+        check_sizes(Self::NAME, &self.operands())
+    }
+
+    fn operands(&self) -> Operands {
+        Operands::from_iter([
+            Operand::input("y", self.y, &[self.rows, self.dim]).strided(),
+            Operand::input("assignment_to_row", DType::I32, &[self.tokens * self.top_k]),
+            Operand::input("topk_weight", self.weight, &[self.tokens, self.top_k]),
+            Operand::output("out", self.out, &[self.tokens, self.dim]).strided(),
+            Operand::status(),
+        ])
+    }
+
+    fn work(&self) -> Work {
+        Work::with_operands(2 * (self.tokens * self.top_k * self.dim) as u64, &self.operands())
+    }
+}
+
+fn sort_outputs(tokens: usize, experts: usize, top_k: usize) -> [Operand; 4] {
+    [
+        Operand::output("expert_count", DType::I32, &[experts]),
+        Operand::output("expert_offset", DType::I32, &[experts + 1]),
+        Operand::output("sorted_assignment", DType::I32, &[tokens * top_k]),
+        Operand::output("assignment_to_row", DType::I32, &[tokens * top_k]),
+    ]
+}
+
+fn check_counts(op: &'static str, tokens: usize, experts: usize, top_k: usize) -> Result<(), SpecError> {
+    need(op, "experts", (1..=MAX_EXPERTS).contains(&experts), format!("1 to {MAX_EXPERTS}"), experts)?;
+    let most = MAX_TOP_K.min(experts);
+    need(op, "top_k", (1..=most).contains(&top_k), format!("1 to {most}"), top_k)?;
+    need_count(op, "tokens", tokens.saturating_mul(top_k), 0)
+}
+
+fn need_weight(op: &'static str, dtype: DType) -> Result<(), SpecError> {
+    need(op, "topk_weight", matches!(dtype, DType::F32 | DType::F64), "f32 or (cpu oracle) f64", dtype)
+}

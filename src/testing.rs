@@ -1,0 +1,1 @@
+//! What tests of a backend need: cases, comparison, golden vectors.
