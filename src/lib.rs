@@ -6,6 +6,7 @@ pub mod dtype;
 pub mod error;
 #[cfg(feature = "gpt_oss")]
 pub mod gpt_oss;
+pub mod host;
 pub mod kernel;
 pub mod mutation;
 pub mod mxfp4;
@@ -18,6 +19,7 @@ pub use backend::{Backend, Constant, Hint, HostBytes, Provide, Runtime, Scratch,
 pub use cpu::Cpu;
 pub use dtype::{DType, Scalar};
 pub use error::{Error, SpecError};
+pub use host::HostTensor;
 pub use kernel::{AllOps, FlashAttention, GroupedGemm, Kernel, MoeDispatch, SmallOps};
 pub use op::Op;
 pub use tensor::{Shape, View, ViewMut};
