@@ -2,10 +2,15 @@
 
 pub mod backend;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+pub mod devices;
 pub mod dtype;
 pub mod error;
 #[cfg(feature = "gpt_oss")]
 pub mod gpt_oss;
+#[cfg(feature = "hip")]
+pub mod hip;
 pub mod host;
 pub mod kernel;
 pub mod mutation;
@@ -14,6 +19,8 @@ pub mod op;
 pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use backend::{Backend, Constant, Hint, HostBytes, Provide, Runtime, Scratch, Tensor};
 pub use cpu::Cpu;

@@ -1,0 +1,78 @@
+//! `dropless devices`.
+
+use crate::output::{self, Format};
+use dropless::devices::{Discovery, discover};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How to print the list
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// One line of the list.
+#[derive(Serialize)]
+struct Row {
+    backend: &'static str,
+    found: bool,
+    device: Option<String>,
+    arch: Option<String>,
+    driver: Option<String>,
+    memory_bytes: Option<u64>,
+    /// What this build can do with it, or why it is absent.
+    note: String,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let rows: Vec<Row> = discover().iter().flat_map(rows).collect();
+    match args.format {
+        Format::Json => output::json(&rows)?,
+        Format::Table => {
+            let mut table = vec![["backend", "device", "arch", "driver", "note"].map(String::from).to_vec()];
+            let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".into());
+            for row in &rows {
+                let backend = row.backend.to_string();
+                table.push(vec![backend, text(&row.device), text(&row.arch), text(&row.driver), row.note.clone()]);
+            }
+            output::table(&table)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(found: &Discovery) -> Vec<Row> {
+    let absent = |why: &String| Row {
+        backend: found.backend,
+        found: false,
+        device: None,
+        arch: None,
+        driver: None,
+        memory_bytes: None,
+        note: format!("absent: {why}"),
+    };
+    match &found.devices {
+        Err(why) => vec![absent(why)],
+        Ok(devices) => devices
+            .iter()
+            .map(|device| Row {
+                backend: found.backend,
+                found: true,
+                device: Some(device.name.clone()),
+                arch: Some(device.arch.clone()),
+                driver: Some(device.driver.clone()),
+                memory_bytes: (device.memory > 0).then_some(device.memory),
+                note: abilities(found.kernels),
+            })
+            .collect(),
+    }
+}
+
+fn abilities(kernels: Option<usize>) -> String {
+    match kernels {
+        None => "every op, in Rust".into(),
+        Some(0) => "found, but this version ships no kernels for it".into(),
+        Some(n) => format!("{n} kernels"),
+    }
+}

@@ -1,0 +1,35 @@
+//! The `dropless` command.
+
+mod devices;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "dropless", version, about = "GPU kernels for gpt-oss-class models: verify them, run the model")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List every backend, found or absent and why
+    Devices(devices::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Devices(args) => devices::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever reads us has read enough: `dropless verify | head` is not an error.
+        Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
