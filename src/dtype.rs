@@ -68,8 +68,8 @@ impl DType {
     pub fn round(self, x: f64) -> f64 {
         match self {
             DType::F32 => x as f32 as f64,
-            DType::Bf16 => half::bf16::from_f64(x).to_f64(),
-            DType::F16 => half::f16::from_f64(x).to_f64(),
+            DType::Bf16 => half::bf16::from_f32(to_odd_f32(x)).to_f64(),
+            DType::F16 => half::f16::from_f32(to_odd_f32(x)).to_f64(),
             _ => x,
         }
     }
@@ -89,6 +89,17 @@ impl fmt::Display for DType {
             DType::E8m0 => "e8m0",
         })
     }
+}
+
+/// `x` in f32, its last bit set where that is not exact. Rounding the result to bf16 or f16 then gives what rounding `x` once
+/// would; by way of the nearest f32 it would be rounded twice.
+pub(crate) fn to_odd_f32(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) == x || !near.is_finite() {
+        return near;
+    }
+    let away_from_zero = f64::from(near).abs() > x.abs();
+    f32::from_bits((near.to_bits() - u32::from(away_from_zero)) | 1)
 }
 
 /// A real parameter of an op (alpha, epsilon, softmax scale), compared and hashed by its bits so that specs can be keys.
@@ -112,5 +123,19 @@ impl std::hash::Hash for Scalar {
 impl From<f64> for Scalar {
     fn from(x: f64) -> Self {
         Scalar(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f64_is_rounded_once() {
+        let (half_way, tiny) = (1.0 + 2f64.powi(-8), 2f64.powi(-40));
+        assert_eq!([half_way - tiny, half_way, half_way + tiny].map(|x| DType::Bf16.round(x)), [1.0, 1.0, 1.0078125]);
+        let half_way = 1.0 + 2f64.powi(-11);
+        assert_eq!([half_way, half_way + tiny].map(|x| DType::F16.round(-x)), [-1.0, -1.0009765625]);
+        assert_eq!([1e-60, -1e-60, 1e300].map(|x| DType::Bf16.round(x)), [0.0, -0.0, f64::INFINITY]);
     }
 }

@@ -1,7 +1,7 @@
 //! Tensors on the host: what files hold and tests compare.
 
 use crate::backend::HostBytes;
-use crate::dtype::DType;
+use crate::dtype::{DType, to_odd_f32};
 use crate::error::Error;
 
 /// A tensor in host memory, little endian, row-major, contiguous.
@@ -38,8 +38,8 @@ impl HostTensor {
         let bytes: Vec<u8> = match dtype {
             DType::F64 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             DType::F32 => values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
-            DType::Bf16 => values.iter().flat_map(|v| half::bf16::from_f64(*v).to_le_bytes()).collect(),
-            DType::F16 => values.iter().flat_map(|v| half::f16::from_f64(*v).to_le_bytes()).collect(),
+            DType::Bf16 => values.iter().flat_map(|v| half::bf16::from_f32(to_odd_f32(*v)).to_le_bytes()).collect(),
+            DType::F16 => values.iter().flat_map(|v| half::f16::from_f32(to_odd_f32(*v)).to_le_bytes()).collect(),
             other => return Err(Error::input(format!("tensor {other} {shape:?}"), "is not floating point")),
         };
         Self::new(dtype, shape, bytes.into())
