@@ -1,8 +1,9 @@
 //! Rotates the keys of new tokens and writes keys and values into the cache; rotates their queries too if asked.
 //!
-//! `k_cache[slot[t]] = rope(k[t], positions[t])`, `v_cache[slot[t]] = v[t]`, `q_out[t] = rope(q[t], positions[t])`. Slot -1
-//! skips the token. A slot outside the cache is not written ([`Fault::Slot`](super::Fault::Slot)); a position outside the
-//! table rotates to zero ([`Fault::Position`](super::Fault::Position)). Two tokens must not share a slot.
+//! `k_cache[slot[t]] = rope(k[t], positions[t])`, `v_cache[slot[t]] = v[t]`, `q_out[t] = rope(q[t], positions[t])`. Slot -1:
+//! nothing is written to the cache for the token; its query is rotated all the same. A slot outside the cache is not
+//! written ([`Fault::Slot`](super::Fault::Slot)); a position outside the table rotates to zero
+//! ([`Fault::Position`](super::Fault::Position)). Two tokens must not share a slot.
 
 use super::rope::{Pairing, check_table};
 use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float};
@@ -50,7 +51,7 @@ args! {
         cos: input,
         /// \[positions, D/2\].
         sin: input,
-        /// i32 \[T\]: slot of each token, -1 to skip it.
+        /// i32 \[T\]: slot of each token, -1 to write none.
         slots: input,
         /// As [`KvStore::shapes`]; rows (pages) may be strided.
         k_cache: output,
