@@ -5,7 +5,16 @@
 //! where an accelerated kernel may round it, from which tolerances are derived. Rows run in parallel; the result does not
 //! depend on how.
 
+mod embedding;
+mod faults;
+mod kv_append;
 pub mod memory;
+mod moe;
+mod provide;
+mod rms_norm;
+mod rope;
+mod rows;
+mod swiglu;
 
 use crate::backend::{Arch, Backend, DeviceInfo};
 use memory::CpuMem;

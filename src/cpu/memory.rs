@@ -16,6 +16,10 @@ unsafe impl Send for CpuMem {}
 unsafe impl Sync for CpuMem {}
 
 impl CpuMem {
+    pub(super) fn new(address: *mut u8) -> Self {
+        CpuMem(address)
+    }
+
     /// The address.
     pub fn as_ptr(self) -> *mut u8 {
         self.0
