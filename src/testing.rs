@@ -1,1 +1,11 @@
-//! What tests of a backend need: cases, comparison, golden vectors.
+//! What tests of a backend need: a harness that runs any op on any backend, conformance cases, golden vectors, reports.
+//!
+//! - [`harness`]: one op from named host tensors, in guarded and poisoned memory;
+//! - [`vectors`]: golden vectors in the format `dropless-vectors/1` (docs/vectors.md);
+//! - [`report`]: what ran, what failed, what was skipped and why.
+
+pub mod harness;
+pub mod report;
+pub mod vectors;
+
+pub use report::{Filter, Report, Row, Status};

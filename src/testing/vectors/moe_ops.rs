@@ -1,0 +1,289 @@
+//! `grouped_gemm`, `swiglu`, routing, sorting and the whole block of the format.
+
+use super::case::{Case, Params, Stop, fail};
+use super::compare::Values;
+use super::{Actual, Class, Runner};
+use crate::backend::Runtime;
+use crate::dtype::DType;
+use crate::host::HostTensor;
+use crate::kernel::AllOps;
+use crate::op::moe::{RouteSpec, Score, SortSpec};
+use crate::op::{Combine, Epilogue, GateUp, Gather, GroupedGemmSpec, LocalExperts, RmsNormSpec};
+use crate::op::{Swiglu, SwigluSpec, WeightFormat};
+
+/// Parameters of the gated unit.
+pub(super) fn swiglu_params(p: &Params<'_>) -> Result<Swiglu, Stop> {
+    Ok(Swiglu {
+        alpha: p.number("alpha")?.into(),
+        limit: Some(p.number("limit")?.into()),
+        up_offset: p.number("up_offset")?.into(),
+        layout: p.one_of("gate_up", &[("interleaved", GateUp::Interleaved)])?,
+    })
+}
+
+/// How weights come from logits.
+pub(super) fn score(p: &Params<'_>) -> Result<Score, Stop> {
+    p.only("tie", "lowest_index")?;
+    p.only("order", "descending")?;
+    match p.one_of("score", &[("softmax_after_topk", true), ("softmax_before_topk", false)])? {
+        true => Ok(Score::SoftmaxAfterTopK),
+        false => {
+            let renormalize = p.has("renormalize") && p.flag("renormalize")?;
+            Ok(Score::SoftmaxBeforeTopK { renormalize })
+        }
+    }
+}
+
+pub(super) fn swiglu<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+    let x = case.float("gate_up", run.class)?;
+    let width = x.shape.last().copied().unwrap_or(0);
+    let spec = SwigluSpec {
+        rows: x.len() / width.max(1),
+        width,
+        x: x.dtype,
+        out: run.class.out(),
+        swiglu: swiglu_params(&case.params()?)?,
+    };
+    Ok(vec![("y".into(), Values::of(run.op(&spec, &[("gate_up", x)])?.get("y")?))])
+}
+
+pub(super) fn route<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+    let p = case.params()?;
+    let logits = case.float("logits", run.class)?;
+    let spec = RouteSpec {
+        tokens: p.count("T")?,
+        experts: p.count("E")?,
+        top_k: p.count("top_k")?,
+        logits: logits.dtype,
+        weight: run.class.wide(),
+        score: score(&p)?,
+    };
+    let out = run.op(&spec, &[("logits", logits)])?;
+    Ok(out.iter().map(|(name, t)| (name.to_string(), Values::of(t))).collect())
+}
+
+pub(super) fn permute<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+    let p = case.params()?;
+    p.only("order", "expert_then_assignment_id")?;
+    let spec = SortSpec { tokens: p.count("T")?, experts: p.count("E")?, top_k: p.count("top_k")? };
+    let out = run.op(&spec, &[("topk_idx", case.tensor("topk_idx")?)])?;
+    Ok(out.iter().map(|(name, t)| (name.to_string(), Values::of(t))).collect())
+}
+
+/// Two U8 inputs as MXFP4 blocks and scales.
+fn mxfp4_inputs(case: &Case<'_>, blocks: &str, scales: &str) -> Result<[(&'static str, HostTensor); 2], Stop> {
+    let (mut blocks, mut scales) = (case.bytes(blocks)?, case.bytes(scales)?);
+    (blocks.dtype, scales.dtype) = (DType::E2m1x2, DType::E8m0);
+    Ok([("w", blocks), ("w_scales", scales)])
+}
+
+pub(super) fn grouped_gemm<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+    let p = case.params()?;
+    let (experts, n, k, rows) = (p.count("E")?, p.count("N")?, p.count("K")?, p.count("rows")?);
+    let x = case.float("x", run.class)?;
+    let mut inputs = Vec::new();
+    let weights = match p.one_of("weight_format", &[("mxfp4_openai", true), ("bf16", false)])? {
+        true => {
+            inputs.extend(mxfp4_inputs(case, "w_blocks", "w_scales")?);
+            WeightFormat::Mxfp4
+        }
+        false => {
+            let w = case.float("w", run.class)?;
+            let w = match p.one_of("weight_layout", &[("enk", false), ("ekn", true)])? {
+                true => transposed(&w, experts, k, n)?,
+                false => w,
+            };
+            let dtype = w.dtype;
+            inputs.push(("w", w));
+            WeightFormat::Dense(dtype)
+        }
+    };
+    let bias = if p.flag("bias")? { Some(case.float("bias", run.class)?) } else { None };
+    let epilogue = p.inner("epilogue")?;
+    let epilogue = match epilogue.one_of("kind", &[("none", false), ("swiglu_clamped", true)])? {
+        true => Epilogue::Swiglu(swiglu_params(&epilogue)?),
+        false => Epilogue::None,
+    };
+    let offsets = offsets(&case.i32s("group_sizes")?, experts, rows)?;
+    let owned = offsets.last().map_or(0, |last| *last as usize);
+    inputs.push(("offsets", HostTensor::from_i32(&[experts + 1], &offsets)?));
+    let gather = match p.flag("gather")? {
+        true => {
+            inputs.push(("row_index", case.tensor("row_index")?));
+            Some(Gather { input_rows: x.len() / k.max(1), divide: 1 })
+        }
+        false => None,
+    };
+    let combine = match p.one_of("scatter", &[("none", false), ("weighted_sum", true)])? {
+        true => {
+            let columns = if epilogue == Epilogue::None { n } else { n / 2 };
+            case.expect_len("y", p.count("out_rows")?.checked_mul(columns))?;
+            Some(combine(case, run.class, p.count("out_rows")?, rows, &mut inputs)?)
+        }
+        false => None,
+    };
+    let spec = GroupedGemmSpec {
+        experts,
+        local: LocalExperts { first: 0, count: experts },
+        rows,
+        n,
+        k,
+        a: x.dtype,
+        weights,
+        bias: bias.as_ref().map(|b| b.dtype),
+        d: run.class.out(),
+        epilogue,
+        grouped: true,
+        gather,
+        combine,
+    };
+    inputs.push(("a", x));
+    inputs.extend(bias.map(|b| ("bias", b)));
+    let mut y = Values::of(run.op(&spec, &inputs)?.get("d")?);
+    if combine.is_none() {
+        // Rows that no group owns are zero in the format, and not written by the op.
+        y.data.iter_mut().skip(owned * spec.n_out()).for_each(|v| *v = 0.0);
+    }
+    Ok(vec![("y".into(), y)])
+}
+
+fn offsets(sizes: &[i32], experts: usize, rows: usize) -> Result<Vec<i32>, Stop> {
+    let mut offsets = vec![0i32];
+    for size in sizes {
+        let next = offsets.last().and_then(|o| o.checked_add(*size)).filter(|o| *size >= 0 && *o as usize <= rows);
+        let Some(next) = next else { return fail(format!("group_sizes {sizes:?} do not fit {rows} rows")) };
+        offsets.push(next);
+    }
+    match sizes.len() == experts {
+        true => Ok(offsets),
+        false => fail(format!("{} group_sizes for {experts} experts", sizes.len())),
+    }
+}
+
+/// \[E, K, N\] as \[E, N, K\].
+fn transposed(w: &HostTensor, experts: usize, k: usize, n: usize) -> Result<HostTensor, Stop> {
+    let (size, bytes) = (w.dtype.bytes(), w.bytes.as_slice());
+    let total = experts.checked_mul(k).and_then(|x| x.checked_mul(n));
+    if total != Some(w.len()) {
+        return fail(format!("`w` has {} elements, expected {experts} x {k} x {n}", w.len()));
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    for (e, col) in (0..experts).flat_map(|e| (0..n).map(move |col| (e, col))) {
+        for row in 0..k {
+            let at = ((e * k + row) * n + col) * size;
+            out.extend_from_slice(&bytes[at..at + size]);
+        }
+    }
+    Ok(HostTensor::new(w.dtype, &[experts, n, k], out.into())?)
+}
+
+/// Scatter (a token and a weight for each row) as combine (rows and weights for each token, in ascending row order).
+fn combine(
+    case: &Case<'_>,
+    class: Class,
+    tokens: usize,
+    rows: usize,
+    inputs: &mut Vec<(&'static str, HostTensor)>,
+) -> Result<Combine, Stop> {
+    let (index, weight) = (case.i32s("out_index")?, case.scalar_floats("row_weight", class)?);
+    if index.len() != rows || weight.len() != rows || tokens > i32::MAX as usize {
+        return fail(format!("{} out_index and {} row_weight for {rows} rows", index.len(), weight.len()));
+    }
+    let mut rows_of = vec![Vec::new(); tokens];
+    for (row, token) in index.iter().enumerate() {
+        match usize::try_from(*token).ok().and_then(|t| rows_of.get_mut(t)) {
+            Some(list) => list.push(row),
+            None => return fail(format!("out_index[{row}] is {token}, out_rows {tokens}")),
+        }
+    }
+    let top_k = rows_of.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let (mut row_of, mut weights) = (vec![-1i32; tokens * top_k], vec![0.0; tokens * top_k]);
+    let values = weight.to_f64();
+    for (token, list) in rows_of.iter().enumerate() {
+        for (slot, row) in list.iter().enumerate() {
+            (row_of[token * top_k + slot], weights[token * top_k + slot]) = (*row as i32, values[*row]);
+        }
+    }
+    inputs.push(("row_of", HostTensor::from_i32(&[tokens * top_k], &row_of)?));
+    inputs.push(("combine_weight", HostTensor::from_f64(class.wide(), &[tokens, top_k], &weights)?));
+    Ok(Combine { tokens, top_k, weight: class.wide() })
+}
+
+/// From hidden state to hidden state, op by op: norm, router, dispatch, up projection with gather and SwiGLU, down
+/// projection with combine, residual.
+pub(super) fn moe_block<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+    let (p, class) = (case.params()?, run.class);
+    p.only("weight_format", "mxfp4_openai")?;
+    p.only("down_bias", "inside_weighted_sum")?;
+    let (tokens, hidden, inner) = (p.count("T")?, p.count("H")?, p.count("I")?);
+    let (experts, top_k) = (p.count("E")?, p.count("top_k")?);
+    let x = case.float("x", class)?;
+    let t = match p.has("norm") {
+        true => normed(run, case, &x, tokens, hidden, p.inner("norm")?.number("eps")?)?,
+        false => x.clone(),
+    };
+    let (router, router_bias) = (case.float("router_weight", class)?, case.float("router_bias", class)?);
+    let wide = class.wide();
+    let linear = GroupedGemmSpec::linear(tokens, experts, hidden, t.dtype, router.dtype, Some(router_bias.dtype), wide);
+    let logits = run.op(&linear, &[("a", t.clone()), ("w", router), ("bias", router_bias)])?.get("d")?.clone();
+    let route = RouteSpec { tokens, experts, top_k, logits: wide, weight: wide, score: score(&p)? };
+    let routed = run.op(&route, &[("logits", logits.clone())])?;
+    let (chosen, weight) = (routed.get("topk_idx")?.clone(), routed.get("topk_weight")?.clone());
+    let sorted = run.op(&SortSpec { tokens, experts, top_k }, &[("topk_idx", chosen.clone())])?;
+    let offsets = sorted.get("expert_offset")?.clone();
+    let up_bias = case.float("gate_up_bias", class)?;
+    let up = GroupedGemmSpec {
+        experts,
+        local: LocalExperts { first: 0, count: experts },
+        rows: tokens.saturating_mul(top_k),
+        n: inner.saturating_mul(2),
+        k: hidden,
+        a: t.dtype,
+        weights: WeightFormat::Mxfp4,
+        bias: Some(up_bias.dtype),
+        d: class.out(),
+        epilogue: Epilogue::Swiglu(swiglu_params(&p.inner("swiglu")?)?),
+        grouped: true,
+        gather: Some(Gather { input_rows: tokens, divide: top_k.max(1) }),
+        combine: None,
+    };
+    let mut inputs = vec![("a", t), ("bias", up_bias), ("offsets", offsets.clone())];
+    inputs.push(("row_index", sorted.get("sorted_assignment")?.clone()));
+    inputs.extend(mxfp4_inputs(case, "gate_up_blocks", "gate_up_scales")?);
+    let h = run.op(&up, &inputs)?.get("d")?.clone();
+    let down_bias = case.float("down_bias", class)?;
+    let down = GroupedGemmSpec {
+        n: hidden,
+        k: inner,
+        a: h.dtype,
+        bias: Some(down_bias.dtype),
+        epilogue: Epilogue::None,
+        gather: None,
+        combine: Some(Combine { tokens, top_k, weight: wide }),
+        ..up
+    };
+    let mut inputs = vec![("a", h), ("bias", down_bias), ("offsets", offsets), ("combine_weight", weight.clone())];
+    inputs.push(("row_of", sorted.get("assignment_to_row")?.clone()));
+    inputs.extend(mxfp4_inputs(case, "down_blocks", "down_scales")?);
+    let mut out = run.op(&down, &inputs)?.get("d")?.clone();
+    if p.flag("residual")? {
+        let sum: Vec<f64> = out.to_f64().iter().zip(x.to_f64()).map(|(y, x)| x + y).collect();
+        out = HostTensor::from_f64(class.out(), &out.shape, &sum)?;
+    }
+    let roles = [("out", out), ("router_logits", logits), ("topk_idx", chosen), ("topk_weight", weight)];
+    Ok(roles.iter().map(|(name, t)| (name.to_string(), Values::of(t))).collect())
+}
+
+fn normed<B: Runtime + AllOps>(
+    run: &Runner<'_, B>,
+    case: &Case<'_>,
+    x: &HostTensor,
+    rows: usize,
+    dim: usize,
+    eps: f64,
+) -> Result<HostTensor, Stop> {
+    let weight = case.float("norm_weight", run.class)?;
+    let out = run.class.out();
+    let spec = RmsNormSpec { rows, dim, eps: eps.into(), x: x.dtype, weight: weight.dtype, out, residual: false };
+    Ok(run.op(&spec, &[("x", x.clone()), ("weight", weight)])?.get("y")?.clone())
+}
