@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::host::HostTensor;
 use crate::op::Op;
 use crate::tensor::{Shape, View, ViewMut};
 use std::fmt::Debug;
@@ -211,6 +212,51 @@ impl<B: Runtime> Tensor<B> {
         let mut out = vec![0; self.shape.len() * self.dtype.bytes()];
         backend.read(&self.buffer, 0, &mut out)?;
         Ok(out)
+    }
+
+    /// The first elements as a window of another shape: one buffer serves every row count up to its own.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the tensor has fewer elements.
+    pub fn prefix(&self, shape: &[usize]) -> Result<View<'_, B>, Error> {
+        self.check_prefix(shape)?;
+        // SAFETY: as in `view`, and no element more than the tensor has.
+        Ok(unsafe { View::from_raw(self.mem.clone(), self.dtype, shape) })
+    }
+
+    /// As [`Tensor::prefix`], to write.
+    ///
+    /// # Errors
+    /// As [`Tensor::prefix`].
+    pub fn prefix_mut(&mut self, shape: &[usize]) -> Result<ViewMut<'_, B>, Error> {
+        self.check_prefix(shape)?;
+        // SAFETY: as in `prefix`; the exclusive borrow keeps other windows away.
+        Ok(unsafe { ViewMut::from_raw(self.mem.clone(), self.dtype, shape) })
+    }
+
+    /// Overwrites the first elements.
+    ///
+    /// # Errors
+    /// As [`Runtime::write`].
+    pub fn write_prefix(&mut self, backend: &B, bytes: &[u8]) -> Result<(), Error> {
+        backend.write(&self.buffer, 0, bytes)
+    }
+
+    /// The first elements, as many as `shape` has, after all submitted work.
+    ///
+    /// # Errors
+    /// As [`Tensor::prefix`] and [`Runtime::read`].
+    pub fn read_prefix(&self, backend: &B, shape: &[usize]) -> Result<HostTensor, Error> {
+        let mut out = vec![0; self.check_prefix(shape)? * self.dtype.bytes()];
+        backend.read(&self.buffer, 0, &mut out)?;
+        HostTensor::new(self.dtype, shape, out.into())
+    }
+
+    fn check_prefix(&self, shape: &[usize]) -> Result<usize, Error> {
+        let need = Shape::new(shape).checked_len();
+        need.filter(|n| *n <= self.shape.len()).ok_or_else(|| {
+            Error::input(format!("tensor {} {:?}", self.dtype, self.shape), format!("has no {shape:?} elements"))
+        })
     }
 
     /// Element type.
