@@ -10,7 +10,7 @@ mod encode;
 mod layout;
 
 pub use encode::{Encoded, ScaleRule, encode};
-pub use layout::{Gguf, Layout, OpenAi, Tiled, to_gguf, to_openai, to_tiled};
+pub use layout::{Gguf, Layout, OpenAi, Tiled, check_tiled_scales, to_gguf, to_openai, to_tiled};
 
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};
@@ -56,11 +56,12 @@ impl Block {
 /// # Errors
 /// The tensor and the index of its first such byte.
 pub fn check_scales(tensor: &str, scales: &[u8]) -> Result<(), Error> {
-    match scales.iter().position(|s| *s == SCALE_NAN) {
-        None => Ok(()),
-        Some(index) => Err(Error::input(
-            format!("tensor {tensor}"),
-            format!("block scale {index} is 255, which is NaN in MXFP4 (OCP MX v1.0): the checkpoint is damaged"),
-        )),
-    }
+    scales.iter().position(|s| *s == SCALE_NAN).map_or(Ok(()), |index| Err(nan_scale(tensor, index)))
+}
+
+fn nan_scale(tensor: &str, index: usize) -> Error {
+    Error::input(
+        format!("tensor {tensor}"),
+        format!("block scale {index} is 255, which is NaN in MXFP4 (OCP MX v1.0): the checkpoint is damaged"),
+    )
 }

@@ -61,6 +61,11 @@ impl SafetensorsFile {
         names
     }
 
+    /// Is there a tensor of this name?
+    pub fn contains(&self, name: &str) -> bool {
+        self.metadata.info(name).is_some()
+    }
+
     /// A tensor by name; `None` where there is none.
     ///
     /// # Errors

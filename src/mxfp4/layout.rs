@@ -199,6 +199,20 @@ pub fn to_tiled(from: &impl Layout) -> Vec<u8> {
     out
 }
 
+/// As [`check_scales`](super::check_scales), for the scales inside [`Tiled`] bytes; the index counts them in stored order.
+///
+/// # Errors
+/// The tensor and the index of its first scale that is NaN.
+pub fn check_tiled_scales(tensor: &str, tiles: &[u8]) -> Result<(), Error> {
+    for (t, tile) in tiles.chunks_exact(TILE_BYTES).enumerate() {
+        let scales = &tile[TILE_CODES..];
+        if let Some(at) = scales.iter().position(|s| *s == super::SCALE_NAN) {
+            return Err(super::nan_scale(tensor, t * scales.len() + at));
+        }
+    }
+    Ok(())
+}
+
 fn for_each_block(from: &impl Layout, mut f: impl FnMut(usize, usize, Block)) {
     for row in 0..from.rows() {
         for index in 0..from.k() / BLOCK {
