@@ -7,6 +7,7 @@
 
 mod embedding;
 mod faults;
+mod grouped_gemm;
 mod kv_append;
 pub mod memory;
 mod moe;
@@ -15,6 +16,7 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod swiglu;
+mod weights;
 
 use crate::backend::{Arch, Backend, DeviceInfo};
 use memory::CpuMem;

@@ -5,12 +5,13 @@ use super::faults::Faults;
 use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::op::{EmbeddingArgs, EmbeddingSpec, Fault};
 use rayon::prelude::*;
 
 provide!(EmbeddingSpec, run);
 
-fn run<R: Real>(op: &EmbeddingSpec, mut args: EmbeddingArgs<'_, Cpu>, _: Arithmetic) {
+fn run<R: Real>(op: &EmbeddingSpec, mut args: EmbeddingArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (ids, table, faults) = (ints(&args.ids), Rows::new(&args.table), Faults::none());
     let mut y = RowsMut::new(&mut args.y);
     y.par_rows(0..op.tokens).zip(&ids).for_each(|(mut y, id)| match faults.index(*id, op.vocab, Fault::TokenId) {
@@ -18,4 +19,5 @@ fn run<R: Real>(op: &EmbeddingSpec, mut args: EmbeddingArgs<'_, Cpu>, _: Arithme
         None => y.zero(),
     });
     faults.report(&mut args.status);
+    Ok(())
 }

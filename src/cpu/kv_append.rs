@@ -6,13 +6,14 @@ use super::provide::provide;
 use super::rope::Rotation;
 use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::op::kv_store::{KvStore, PageLayout};
 use crate::op::{Fault, KvAppendArgs, KvAppendSpec};
 
 provide!(KvAppendSpec, run);
 
 /// Token after token: should two of them share a slot after all, the later one wins.
-fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmetic) {
+fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (k, v, q) = (Rows::new(&args.k), Rows::new(&args.v), args.q.as_ref().map(Rows::new));
     let rotation = Rotation::new(&args.cos, &args.sin, op.pairing, op.head_dim);
     let faults = Faults::none();
@@ -43,6 +44,7 @@ fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmeti
         }
     }
     faults.report(&mut args.status);
+    Ok(())
 }
 
 /// Elements of a head that lie side by side: of a key, of a value.

@@ -5,6 +5,7 @@ use super::faults::Faults;
 use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::mutation::{Rule, wrong};
 use crate::op::Fault;
 use crate::op::moe::{
@@ -21,11 +22,12 @@ provide!(DispatchSpec, run_dispatch);
 provide!(PermuteSpec, run_permute);
 provide!(CombineSpec, run_combine);
 
-fn run_route<R: Real>(op: &RouteSpec, mut args: RouteArgs<'_, Cpu>, _: Arithmetic) {
+fn run_route<R: Real>(op: &RouteSpec, mut args: RouteArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     route::<R>(op, &args.logits, &mut args.topk_idx, &mut args.topk_weight);
+    Ok(())
 }
 
-fn run_sort<R: Real>(op: &SortSpec, mut args: SortArgs<'_, Cpu>, _: Arithmetic) {
+fn run_sort<R: Real>(op: &SortSpec, mut args: SortArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (sorted, faults) = (sort(op, &ints(&args.topk_idx)), Faults::none());
     if sorted.strays {
         faults.add(Fault::ExpertId);
@@ -37,9 +39,10 @@ fn run_sort<R: Real>(op: &SortSpec, mut args: SortArgs<'_, Cpu>, _: Arithmetic) 
         &mut args.assignment_to_row,
     ]);
     faults.report(&mut args.status);
+    Ok(())
 }
 
-fn run_dispatch<R: Real>(op: &DispatchSpec, mut args: DispatchArgs<'_, Cpu>, _: Arithmetic) {
+fn run_dispatch<R: Real>(op: &DispatchSpec, mut args: DispatchArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     route::<R>(&op.route, &args.logits, &mut args.topk_idx, &mut args.topk_weight);
     sort(&op.sort(), &ints(&args.topk_idx.as_view())).store([
         &mut args.expert_count,
@@ -47,9 +50,10 @@ fn run_dispatch<R: Real>(op: &DispatchSpec, mut args: DispatchArgs<'_, Cpu>, _: 
         &mut args.sorted_assignment,
         &mut args.assignment_to_row,
     ]);
+    Ok(())
 }
 
-fn run_permute<R: Real>(op: &PermuteSpec, mut args: PermuteArgs<'_, Cpu>, _: Arithmetic) {
+fn run_permute<R: Real>(op: &PermuteSpec, mut args: PermuteArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (x, sorted, faults) = (Rows::new(&args.x), ints(&args.sorted_assignment), Faults::none());
     let assignments = op.tokens * op.top_k;
     let mut y = RowsMut::new(&mut args.y);
@@ -60,9 +64,10 @@ fn run_permute<R: Real>(op: &PermuteSpec, mut args: PermuteArgs<'_, Cpu>, _: Ari
         }
     });
     faults.report(&mut args.status);
+    Ok(())
 }
 
-fn run_combine<R: Real>(op: &CombineSpec, mut args: CombineArgs<'_, Cpu>, _: Arithmetic) {
+fn run_combine<R: Real>(op: &CombineSpec, mut args: CombineArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (y, row_of, faults) = (Rows::new(&args.y), ints(&args.assignment_to_row), Faults::none());
     let weights = Rows::new(&args.topk_weight);
     let mut out = RowsMut::new(&mut args.out);
@@ -79,6 +84,7 @@ fn run_combine<R: Real>(op: &CombineSpec, mut args: CombineArgs<'_, Cpu>, _: Ari
         out.write(&sum);
     });
     faults.report(&mut args.status);
+    Ok(())
 }
 
 /// `sum += weight · row`: one summand of a combine.

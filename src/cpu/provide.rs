@@ -53,7 +53,6 @@ macro_rules! provide {
                     $crate::cpu::Arithmetic::Oracle => $run::<f64>(op, args, self.arithmetic()),
                     _ => $run::<f32>(op, args, self.arithmetic()),
                 }
-                Ok(())
             }
         }
     };

@@ -4,13 +4,14 @@ use super::Arithmetic;
 use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut, dot, rounded};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::mutation::{Rule, wrong};
 use crate::op::{RmsNormArgs, RmsNormSpec};
 use rayon::prelude::*;
 
 provide!(RmsNormSpec, run);
 
-fn run<R: Real>(op: &RmsNormSpec, mut args: RmsNormArgs<'_, Cpu>, _: Arithmetic) {
+fn run<R: Real>(op: &RmsNormSpec, mut args: RmsNormArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (x, residual) = (Rows::new(&args.x), args.residual.as_ref().map(Rows::new));
     let weight: Vec<R> = Rows::new(&args.weight).row(0);
     let eps = R::of(if wrong(Rule::Eps1e6) { 1e-6 } else { op.eps.0 });
@@ -27,6 +28,7 @@ fn run<R: Real>(op: &RmsNormSpec, mut args: RmsNormArgs<'_, Cpu>, _: Arithmetic)
     }
     let mut y = RowsMut::new(&mut args.y);
     y.par_rows(0..op.rows).zip(&sums).for_each(|(mut y, row)| y.write(&normed(row, &weight, eps)));
+    Ok(())
 }
 
 fn normed<R: Real>(s: &[R], weight: &[R], eps: R) -> Vec<R> {

@@ -5,6 +5,7 @@ use super::faults::Faults;
 use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::mutation::{Rule, wrong};
 use crate::op::{Fault, Pairing, RopeArgs, RopeSpec};
 use crate::tensor::View;
@@ -12,7 +13,7 @@ use rayon::prelude::*;
 
 provide!(RopeSpec, run);
 
-fn run<R: Real>(op: &RopeSpec, mut args: RopeArgs<'_, Cpu>, _: Arithmetic) {
+fn run<R: Real>(op: &RopeSpec, mut args: RopeArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (x, positions, faults) = (Rows::new(&args.x), ints(&args.positions), Faults::none());
     let rotation = Rotation::new(&args.cos, &args.sin, op.pairing, op.head_dim);
     let mut y = RowsMut::new(&mut args.y);
@@ -22,6 +23,7 @@ fn run<R: Real>(op: &RopeSpec, mut args: RopeArgs<'_, Cpu>, _: Arithmetic) {
         y.write(&heads);
     });
     faults.report(&mut args.status);
+    Ok(())
 }
 
 /// The tables, and which elements they rotate.

@@ -185,6 +185,11 @@ pub(super) fn ints(view: &View<'_, Cpu>) -> Vec<i32> {
     Rows::new(view).ints()
 }
 
+/// All elements of an i32 operand that the spec may not ask for.
+pub(super) fn optional_ints(view: &Option<View<'_, Cpu>>) -> Vec<i32> {
+    view.as_ref().map_or(Vec::new(), ints)
+}
+
 fn load<T, const N: usize>(bytes: &[u8], out: &mut [T], convert: impl Fn([u8; N]) -> T) {
     for (value, bytes) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *value = convert(*bytes);

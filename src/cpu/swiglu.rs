@@ -4,16 +4,18 @@ use super::Arithmetic;
 use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut};
 use crate::cpu::Cpu;
+use crate::error::Error;
 use crate::mutation::{Rule, wrong};
 use crate::op::{GateUp, Swiglu, SwigluArgs, SwigluSpec};
 use rayon::prelude::*;
 
 provide!(SwigluSpec, run);
 
-fn run<R: Real>(op: &SwigluSpec, mut args: SwigluArgs<'_, Cpu>, _: Arithmetic) {
+fn run<R: Real>(op: &SwigluSpec, mut args: SwigluArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let (unit, gate_up) = (Unit::new(op.swiglu), Rows::new(&args.gate_up));
     let mut y = RowsMut::new(&mut args.y);
     y.par_rows(0..op.rows).enumerate().for_each(|(r, mut y)| y.write(&unit.apply(&gate_up.row::<R>(r))));
+    Ok(())
 }
 
 /// The unit with its parameters in the type computed in.
