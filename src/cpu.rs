@@ -5,8 +5,10 @@
 //! where an accelerated kernel may round it, from which tolerances are derived. Rows run in parallel; the result does not
 //! depend on how.
 
+mod cache;
 mod embedding;
 mod faults;
+mod flash_attn;
 mod grouped_gemm;
 mod kv_append;
 pub mod memory;

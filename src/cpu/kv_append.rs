@@ -1,13 +1,13 @@
 //! Rope and cache write of new tokens.
 
 use super::Arithmetic;
+use super::cache::runs;
 use super::faults::Faults;
 use super::provide::provide;
 use super::rope::Rotation;
 use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
 use crate::error::Error;
-use crate::op::kv_store::{KvStore, PageLayout};
 use crate::op::{Fault, KvAppendArgs, KvAppendSpec};
 
 provide!(KvAppendSpec, run);
@@ -45,12 +45,4 @@ fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmeti
     }
     faults.report(&mut args.status);
     Ok(())
-}
-
-/// Elements of a head that lie side by side: of a key, of a value.
-pub(super) fn runs(store: KvStore, dim: usize) -> (usize, usize) {
-    match store {
-        KvStore::Paged { layout: PageLayout::XSplit { x }, .. } => (x, 1),
-        _ => (dim, dim),
-    }
 }

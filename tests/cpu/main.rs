@@ -1,5 +1,6 @@
 //! The reference on examples small enough to work out by hand.
 
+mod flash_attn;
 mod grouped_gemm;
 mod moe;
 mod small;
