@@ -1,5 +1,6 @@
 //! `cargo x`: developer tasks.
 
+mod kernels;
 mod package;
 mod targets;
 
@@ -14,14 +15,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compile the kernels of a data crate, with a compiler of its own choice and version
+    #[command(subcommand)]
+    Kernels(Kernels),
     /// Package every publishable crate and fail where one is over 9 MB (crates.io takes 10)
     Package,
     /// `cargo check` the library for every other target whose standard library is installed
     Targets,
 }
 
+#[derive(Subcommand)]
+enum Kernels {
+    /// CUDA C++ to PTX: every row of kernels-cuda/variants.toml. Linux x86-64 with python3 and gcc; the compiler is downloaded
+    Cuda {
+        /// Change nothing: compile elsewhere and fail where a byte differs from what is committed
+        #[arg(long)]
+        check: bool,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Kernels(Kernels::Cuda { check }) => kernels::cuda(check),
         Command::Package => package::run(),
         Command::Targets => targets::run(),
     }

@@ -1,0 +1,23 @@
+// Sums over a warp and over a block, always in the same order.
+#pragma once
+
+constexpr unsigned ALL_LANES = 0xffffffff;
+
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
+    return value;
+}
+
+// `partial` holds one float a warp and may be used again right after.
+template <int WARP_COUNT>
+__device__ __forceinline__ float block_sum(float value, float (&partial)[WARP_COUNT]) {
+    value = warp_sum(value);
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
+    __syncthreads();
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < WARP_COUNT; i++) sum += partial[i];
+    __syncthreads();
+    return sum;
+}
