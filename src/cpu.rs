@@ -1,9 +1,10 @@
 //! The reference: plain loops that say what each op means.
 //!
 //! Three arithmetics run the same loops: [`Arithmetic::Oracle`] in f64, the definition that everything is compared with;
-//! [`Arithmetic::Single`] in f32, what `Cpu::new` gives; [`Arithmetic::Twin`] in f32 with every intermediate result rounded
-//! where an accelerated kernel may round it, from which tolerances are derived. Rows run in parallel; the result does not
-//! depend on how.
+//! [`Arithmetic::Single`] in f32, what `Cpu::new` gives; [`Arithmetic::Twin`] in f32 with intermediate results rounded where
+//! an accelerated kernel has to round them (the probabilities of attention, and nothing else), from which tolerances are
+//! derived. Rows run in parallel; the result does not depend on how. Scratch is zero bytes: intermediate results live on the
+//! heap for the length of a call.
 
 mod cache;
 mod embedding;
@@ -30,7 +31,7 @@ pub enum Arithmetic {
     Oracle,
     /// f32 throughout.
     Single,
-    /// f32, with intermediates rounded to the operands' type where the spec allows.
+    /// f32, with the probabilities of attention rounded to the type of the values.
     Twin,
 }
 

@@ -6,7 +6,7 @@
 use super::faults::Faults;
 use super::moe::add_weighted;
 use super::provide::provide;
-use super::rows::{Real, Rows, RowsMut, dot, ints, optional_ints, rounded};
+use super::rows::{Real, Rows, RowsMut, dot, ints, optional_ints};
 use super::swiglu::Unit;
 use super::weights::Weights;
 use super::{Arithmetic, Cpu};
@@ -23,7 +23,7 @@ const WEIGHT_ROWS: usize = 16;
 
 provide!(GroupedGemmSpec, run);
 
-fn run<R: Real>(op: &GroupedGemmSpec, mut args: GroupedGemmArgs<'_, Cpu>, arithmetic: Arithmetic) -> Result<(), Error> {
+fn run<R: Real>(op: &GroupedGemmSpec, mut args: GroupedGemmArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
     let faults = Faults::none();
     let offsets = match &args.offsets {
         Some(offsets) => faults.offsets(&ints(offsets), op.rows),
@@ -33,11 +33,7 @@ fn run<R: Real>(op: &GroupedGemmSpec, mut args: GroupedGemmArgs<'_, Cpu>, arithm
     match op.combine {
         None => gemm.store(&offsets, &mut RowsMut::new(&mut args.d))?,
         Some(combine) => {
-            let mut rows = gemm.all_rows(&offsets)?;
-            // An accelerated kernel may keep the rows in the output's type between the two steps.
-            if arithmetic == Arithmetic::Twin {
-                rows.par_iter_mut().flatten().for_each(|owned| owned.y.iter_mut().for_each(|y| *y = rounded(op.d, *y)));
-            }
+            let rows = gemm.all_rows(&offsets)?;
             let (row_of, weight) = (optional_ints(&args.row_of), args.combine_weight.as_ref().map(Rows::new));
             gemm.combine(combine, &rows, &row_of, weight, &mut RowsMut::new(&mut args.d));
         }

@@ -2,7 +2,8 @@
 //!
 //! Rows of expert e are `offsets[e] .. offsets[e + 1]`, read on the device; a spec without `offsets` has one expert that owns
 //! all rows (a linear layer). With a gather, row r reads `a[row_index[r] / divide]`. With a combine, the experts' rows are
-//! summed into tokens: `d[t] = Σ_j weight[t, j] · y[row_of[t * k + j]]`, j ascending, no atomics.
+//! summed into tokens: `d[t] = Σ_j weight[t, j] · y[row_of[t * k + j]]`, j ascending, no atomics. The rows y are not rounded in
+//! between: the sum is, once, where it is stored.
 //!
 //! - Rows past `offsets[E]` belong to nobody: not written; in a combine they contribute zero.
 //! - Rows of experts outside the local range are zero, in a combine contribute zero.

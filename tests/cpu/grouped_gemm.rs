@@ -204,31 +204,62 @@ fn a_combine_sums_weighted_rows() {
 }
 
 #[test]
-fn the_twin_rounds_rows_before_they_are_combined() {
-    // One weight row of 1 + 2^-8 (1 in bf16) and one expert: 1 + 2^-8 minus 1 is 2^-8 or, rounded first, 0.
+fn rows_are_not_rounded_before_they_are_combined() {
+    // Rows 1 + 2^-8 and 1: the difference is 2^-8, and would be 0 had the rows been bf16 like the output.
     let (a, w) = (floats(DType::F32, &[2, 1], &[1.0 + 1.0 / 256.0, 1.0]), floats(DType::F32, &[1, 1, 1], &[1.0]));
     let (row_of, weight) = (ints(&[2], &[0, 1]), floats(DType::F32, &[1, 2], &[1.0, -1.0]));
-    for (cpu, want) in [(Cpu::new(), 1.0 / 256.0), (Cpu::oracle(), 1.0 / 256.0), (Cpu::twin(), 0.0)] {
+    for cpu in [Cpu::new(), Cpu::oracle(), Cpu::twin()] {
         let mut d = unwritten(DType::Bf16, &[1, 1]);
         let spec = GroupedGemmSpec {
             combine: Some(Combine { tokens: 1, top_k: 2, weight: DType::F32 }),
             ..GroupedGemmSpec::linear(2, 1, 1, DType::F32, DType::F32, None, DType::Bf16)
         };
         let args = GroupedGemmArgs {
-            a: a.view(),
-            w: w.view(),
-            w_scales: None,
-            bias: None,
-            offsets: None,
-            row_index: None,
             row_of: Some(row_of.view()),
             combine_weight: Some(weight.view()),
-            d: d.view_mut(),
-            status: None,
+            ..linear_args(&a, &w, &mut d)
         };
         run(&cpu, spec, args);
-        assert_eq!(values(&d), [want], "{:?}", cpu.arithmetic());
+        assert_eq!(values(&d), [1.0 / 256.0], "{:?}", cpu.arithmetic());
     }
+}
+
+/// Operands of a linear layer without bias.
+fn linear_args<'a>(a: &'a Tensor<Cpu>, w: &'a Tensor<Cpu>, d: &'a mut Tensor<Cpu>) -> GroupedGemmArgs<'a, Cpu> {
+    GroupedGemmArgs {
+        a: a.view(),
+        w: w.view(),
+        w_scales: None,
+        bias: None,
+        offsets: None,
+        row_index: None,
+        row_of: None,
+        combine_weight: None,
+        d: d.view_mut(),
+        status: None,
+    }
+}
+
+#[test]
+fn nothing_to_do_is_no_error() {
+    let case = Case::new(ROWS);
+    for weights in FORMATS {
+        // No local experts: zeros for whoever owns rows.
+        let none = GroupedGemmSpec { local: LocalExperts { first: 1, count: 0 }, bias: None, ..spec(weights) };
+        if weights != WeightFormat::Mxfp4Tiled {
+            let want = [[0.0; 5 * N].as_slice(), &[99.0; N]].concat();
+            assert_eq!(call(&Cpu::new(), none, &case, &OFFSETS, Indices::default()).0, want, "{weights:?}");
+        }
+        let (no_rows, _) = call(&Cpu::new(), spec(weights), &case, &[0; 4], Indices::default());
+        assert_eq!(no_rows, [99.0; ROWS * N]);
+    }
+    let (a, w, mut d) =
+        (floats(DType::F32, &[0, 3], &[]), floats(DType::F32, &[1, 2, 3], &[1.0; 6]), unwritten(DType::F32, &[0, 2]));
+    run(
+        &Cpu::new(),
+        GroupedGemmSpec::linear(0, 2, 3, DType::F32, DType::F32, None, DType::F32),
+        linear_args(&a, &w, &mut d),
+    );
 }
 
 #[test]
@@ -261,19 +292,8 @@ fn many_rows_and_long_sums_do_not_depend_on_the_chunk() {
     let (a, w) = (small(rows * k, 3), small(n * k, 8));
     let (ta, tw, mut d) =
         (floats(DType::Bf16, &[rows, k], &a), floats(DType::F16, &[1, n, k], &w), unwritten(DType::F32, &[rows, n]));
-    let args = GroupedGemmArgs {
-        a: ta.view(),
-        w: tw.view(),
-        w_scales: None,
-        bias: None,
-        offsets: None,
-        row_index: None,
-        row_of: None,
-        combine_weight: None,
-        d: d.view_mut(),
-        status: None,
-    };
-    run(&Cpu::new(), GroupedGemmSpec::linear(rows, n, k, DType::Bf16, DType::F16, None, DType::F32), args);
+    let spec = GroupedGemmSpec::linear(rows, n, k, DType::Bf16, DType::F16, None, DType::F32);
+    run(&Cpu::new(), spec, linear_args(&ta, &tw, &mut d));
     let want: Vec<f64> = (0..rows * n).map(|i| (0..k).map(|j| a[i / n * k + j] * w[i % n * k + j]).sum()).collect();
     assert_eq!(values(&d), want);
 }
