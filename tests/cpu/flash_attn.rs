@@ -1,7 +1,9 @@
 //! Attention against the formula written out, from every store by every index.
 
 use super::*;
+use dropless::backend::Backend;
 use dropless::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask, PageLayout, Window};
+use dropless::{View, ViewMut};
 
 const HEADS: usize = 4;
 const KV_HEADS: usize = 2;
@@ -393,4 +395,60 @@ fn large_scores_and_sinks_do_not_overflow() {
     let want = [1.0, 1.0, 1.0, 0.5].map(|x| [x; DIM]).concat();
     assert_close(&out[..HEADS * DIM], &want, 1e-6);
     assert_close(&lse[..HEADS], &[6000.0, 6000.0, 6000.0, 6000.0 + 2f64.ln()], 1e-3);
+}
+
+#[test]
+fn q_k_v_and_out_may_be_slices_of_wider_rows() {
+    const ROW: usize = (HEADS + 2 * KV_HEADS) * DIM;
+    let (tokens, q_part, kv_part) = (3, HEADS * DIM, KV_HEADS * DIM);
+    let fused = noise(tokens * ROW, 5);
+    let part =
+        |from: usize, len: usize| fused.chunks(ROW).flat_map(|row| row[from..][..len].to_vec()).collect::<Vec<_>>();
+    let store = KvStore::Packed { tokens };
+    let spec = FlashAttnSpec {
+        sequences: 1,
+        q_tokens: tokens,
+        q: DType::Bf16,
+        ..spec(Mask::Causal, Lse::None, false, store, KvIndex::CuSeqlens)
+    };
+    let attend = |[q, k, v]: [View<'_, Cpu>; 3], out: ViewMut<'_, Cpu>| {
+        let cu = ints(&[2], &[0, tokens as i32]);
+        let args = FlashAttnArgs {
+            q,
+            k,
+            v,
+            cu_seqlens_q: cu.view(),
+            cu_seqlens_k: Some(cu.view()),
+            k_start: None,
+            k_len: None,
+            block_table: None,
+            kv_indptr: None,
+            kv_indices: None,
+            kv_last_page_len: None,
+            sinks: None,
+            out,
+            lse: None,
+            status: None,
+        };
+        run(&Cpu::new(), spec, args);
+    };
+    let q = floats(DType::Bf16, &[tokens, HEADS, DIM], &part(0, q_part));
+    let [k, v] = [q_part, q_part + kv_part].map(|at| floats(DType::Bf16, &[tokens, KV_HEADS, DIM], &part(at, kv_part)));
+    let mut packed = unwritten(DType::F32, &[tokens, HEADS, DIM]);
+    attend([q.view(), k.view(), v.view()], packed.view_mut());
+
+    let qkv = floats(DType::Bf16, &[tokens, ROW], &fused);
+    let slice = |from: usize, heads: usize| {
+        let mem = <Cpu as Backend>::offset(qkv.view().mem(), from * 2);
+        // SAFETY: these heads of every row are inside the fused tensor, whose rows are ROW apart.
+        unsafe { View::from_raw(mem, DType::Bf16, &[tokens, heads, DIM]).with_row_stride(ROW) }
+    };
+    let mut wide = floats(DType::F32, &[tokens, q_part + 1], &vec![UNTOUCHED; tokens * (q_part + 1)]);
+    // SAFETY: rows of q_part elements, q_part + 1 apart, are inside `wide`.
+    let out = unsafe {
+        ViewMut::from_raw(*wide.view_mut().mem(), DType::F32, &[tokens, HEADS, DIM]).with_row_stride(q_part + 1)
+    };
+    attend([slice(0, HEADS), slice(q_part, KV_HEADS), slice(q_part + kv_part, KV_HEADS)], out);
+    let want: Vec<f64> = values(&packed).chunks(q_part).flat_map(|row| [row, &[UNTOUCHED]].concat()).collect();
+    assert_eq!(values(&wide), want);
 }
