@@ -1,0 +1,7 @@
+//! The model end to end: golden logits and continuations, the KV cache, files written and read back.
+#![cfg(feature = "testing")]
+
+#[path = "gpt_oss/common.rs"]
+mod common;
+#[path = "gpt_oss/golden.rs"]
+mod golden;
