@@ -1,51 +1,88 @@
 //! NVIDIA through the driver library, loaded at run time: this crate builds and runs without it.
+//!
+//! An engine hands over what it has: [`Cuda::from_raw`] borrows its context, views are made of its `CUdeviceptr`s, launches
+//! go into its `CUstream` ([`Stream::from_raw`]). All are plain integers and pointers, so it does not matter which binding
+//! the engine uses. Programs without an engine take [`Cuda::new`] and the [`Runtime`](crate::Runtime).
 
-use crate::devices::Device;
-use cudarc::driver::{result, sys};
-use sys::CUdevice_attribute::{
-    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-};
+pub mod choose;
+mod discover;
+mod driver;
+mod embedding;
+mod kv_append;
+mod memory;
+mod moe;
+mod params;
+mod plan;
+mod rms_norm;
+mod rope;
+mod swiglu;
 
-/// Kernels this build ships.
-pub fn kernels() -> usize {
-    dropless_kernels_cuda::ARTIFACTS.len()
+pub use discover::{devices, kernels};
+pub use memory::CudaBuffer;
+pub use plan::Plan;
+
+use crate::backend::{Backend, DeviceInfo};
+use crate::error::Error;
+use driver::Device;
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The CUDA backend: one context of one device. Clones share it.
+#[derive(Clone)]
+pub struct Cuda {
+    device: Arc<Device>,
 }
 
-/// The devices that the driver lists.
-///
-/// # Errors
-/// Why there are none, in words: no library, or what the driver answered.
-pub fn devices() -> Result<Vec<Device>, String> {
-    // SAFETY: looks for the library and closes it again.
-    if !unsafe { sys::is_culib_present() } {
-        return Err("the driver library (libcuda.so.1, nvcuda.dll) is not installed".into());
+impl Cuda {
+    /// The device of this number, with the context that the CUDA runtime uses too (the primary one).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no driver, one older than CUDA 12.0, or no such device.
+    pub fn new(ordinal: usize) -> Result<Self, Error> {
+        Ok(Cuda { device: Arc::new(Device::primary(ordinal)?) })
     }
-    let said = |what: &str, e: result::DriverError| format!("the driver is installed, but {what} failed: {e}");
-    result::init().map_err(|e| said("cuInit", e))?;
-    let version = driver_version().map_err(|e| said("cuDriverGetVersion", e))?;
-    let count = result::device::get_count().map_err(|e| said("cuDeviceGetCount", e))?;
-    (0..count).map(|i| describe(i, &version).map_err(|e| said("asking about a device", e))).collect()
+
+    /// A `CUcontext` of the engine's, on the device of this number. It is borrowed, never destroyed.
+    ///
+    /// # Errors
+    /// As [`Cuda::new`].
+    ///
+    /// # Safety
+    /// `context` is a live context of that device and outlives this value, its clones, plans and buffers.
+    pub unsafe fn from_raw(context: *mut c_void, ordinal: usize) -> Result<Self, Error> {
+        // SAFETY: the caller's promise.
+        Ok(Cuda { device: Arc::new(unsafe { Device::borrowed(context, ordinal) }?) })
+    }
 }
 
-fn driver_version() -> Result<String, result::DriverError> {
-    let mut version = 0;
-    // SAFETY: writes one integer; may be called at any time.
-    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
-    Ok(format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
+/// A `CUstream`: what launches are recorded into.
+pub struct Stream<'q> {
+    raw: *mut c_void,
+    owner: PhantomData<&'q mut ()>,
 }
 
-fn describe(ordinal: i32, driver: &str) -> Result<Device, result::DriverError> {
-    let device = result::device::get(ordinal)?;
-    // SAFETY: `device` comes from the driver, two lines up; so below.
-    let attribute = |a| unsafe { result::device::get_attribute(device, a) };
-    let major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-    let minor = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-    // SAFETY: as above.
-    let memory = unsafe { result::device::total_mem(device) }?;
-    Ok(Device {
-        name: result::device::get_name(device)?,
-        arch: format!("sm_{major}{minor}"),
-        driver: driver.into(),
-        memory: memory as u64,
-    })
+impl Stream<'_> {
+    /// An engine's stream; it may be capturing. Null is the legacy default stream.
+    ///
+    /// # Safety
+    /// `stream` belongs to the context of the [`Cuda`] that launches into it and lives as long as this value.
+    pub unsafe fn from_raw(stream: *mut c_void) -> Self {
+        Stream { raw: stream, owner: PhantomData }
+    }
+}
+
+impl Backend for Cuda {
+    const NAME: &'static str = "cuda";
+    /// A `CUdeviceptr`.
+    type Mem = u64;
+    type Queue<'q> = Stream<'q>;
+
+    fn device(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    fn offset(mem: &u64, bytes: usize) -> u64 {
+        mem.wrapping_add(bytes as u64)
+    }
 }

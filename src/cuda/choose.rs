@@ -1,0 +1,135 @@
+//! Which variant runs: a pure function of the spec, the device and the hint, the same on every machine.
+
+use super::{Cuda, plan::CudaOp};
+use crate::backend::{Arch, Backend, DeviceInfo, Hint};
+use crate::dtype::DType;
+use crate::error::Error;
+use dropless_kernels_cuda::{ARTIFACTS, Artifact};
+
+/// A variant that does not run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Name of the variant.
+    pub variant: &'static str,
+    /// Which limit, in words.
+    pub reason: String,
+}
+
+/// The chosen variant and those that stood before it in the table.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub(super) artifact: &'static Artifact,
+    /// Variants that were passed over, in the order of the table.
+    pub rejected: Vec<Rejected>,
+}
+
+impl Choice {
+    /// Name of the chosen variant.
+    pub fn variant(&self) -> &'static str {
+        self.artifact.variant
+    }
+}
+
+/// The first variant of the tile table that may run `op` on a device whose driver understands PTX `ptx_version` (times
+/// ten); with a forced variant, that one, if it is legal at all.
+///
+/// # Errors
+/// [`Error::Unsupported`] with every variant and its reason, one a line.
+pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Choice, Error> {
+    let unsupported = |reason| Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason };
+    if let Some(operand) = op.operands().iter().find(|o| o.dtype == DType::F64) {
+        return Err(unsupported(format!("`{}` is f64, which only the cpu oracle takes", operand.name)));
+    }
+    op.limits().map_err(unsupported)?;
+    let mut rejected = Vec::new();
+    for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME)) {
+        let verdict = match hint.variant {
+            Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
+            Some(_) => runs_on(artifact, device, ptx_version).and_then(|()| op.legal(artifact)),
+            None => runs_on(artifact, device, ptx_version)
+                .and_then(|()| op.legal(artifact))
+                .and_then(|()| op.suits(artifact)),
+        };
+        match verdict {
+            Ok(()) => return Ok(Choice { artifact, rejected }),
+            Err(reason) => rejected.push(Rejected { variant: artifact.variant, reason }),
+        }
+    }
+    let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
+    Err(unsupported(if lines.is_empty() { "no variant was compiled for it".into() } else { lines.join("\n") }))
+}
+
+fn runs_on(artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result<(), String> {
+    let Arch::Sm(sm) = device.arch else { return Err(format!("made for NVIDIA, this is {:?}", device.arch)) };
+    if artifact.exact && sm != artifact.sm {
+        return Err(format!("made for sm_{}a alone, this is sm_{sm}", artifact.sm));
+    }
+    if sm < artifact.sm {
+        return Err(format!("needs sm_{} or later, this is sm_{sm}", artifact.sm));
+    }
+    if ptx_version < artifact.ptx_version {
+        let of = |v: u16| format!("{}.{}", v / 10, v % 10);
+        let (need, have) = (of(artifact.ptx_version), of(ptx_version));
+        return Err(format!("is PTX {need}, the driver understands up to {have}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::moe::{DispatchSpec, RouteSpec, Score, SortSpec};
+    use crate::op::{EmbeddingSpec, RmsNormSpec};
+
+    const PTX: u16 = 80;
+
+    fn device(sm: u16) -> DeviceInfo {
+        DeviceInfo { name: "test".into(), arch: Arch::Sm(sm), units: 100, shared_bytes: 64 << 10 }
+    }
+
+    fn dispatch(tokens: usize) -> DispatchSpec {
+        let (logits, weight, score) = (DType::Bf16, DType::F32, Score::SoftmaxAfterTopK);
+        DispatchSpec { route: RouteSpec { tokens, experts: 128, top_k: 4, logits, weight, score } }
+    }
+
+    fn forced(variant: &str) -> Hint<'_> {
+        Hint { variant: Some(variant), ..Hint::default() }
+    }
+
+    #[test]
+    fn every_generation_has_the_small_ops() {
+        let embedding = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
+        for sm in [75, 80, 86, 89, 90, 100, 120] {
+            assert_eq!(choose(&embedding, &device(sm), PTX, Hint::default()).unwrap().variant(), "sm75");
+            assert_eq!(choose(&dispatch(1), &device(sm), PTX, Hint::default()).unwrap().variant(), "one_block");
+        }
+    }
+
+    #[test]
+    fn dispatch_takes_one_launch_for_few_tokens_and_two_for_many() {
+        let choice = choose(&dispatch(8192), &device(90), PTX, Hint::default()).unwrap();
+        assert_eq!(choice.variant(), "two_launches");
+        assert_eq!(choice.rejected.len(), 1);
+        assert!(choice.rejected[0].reason.contains("8192"), "{:?}", choice.rejected);
+        let sort = SortSpec { tokens: 8192, experts: 128, top_k: 4 };
+        assert_eq!(choose(&sort, &device(90), PTX, forced("one_block")).unwrap().variant(), "one_block");
+    }
+
+    #[test]
+    fn refusals_name_every_variant_and_its_reason() {
+        let reason = |result: Result<Choice, Error>| match result {
+            Err(Error::Unsupported { backend: "cuda", reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        };
+        let old = reason(choose(&dispatch(1), &device(70), PTX, Hint::default()));
+        assert_eq!(old.lines().count(), 2, "{old}");
+        assert!(old.lines().all(|l| l.contains("sm_75") && l.contains("sm_70")), "{old}");
+        assert!(reason(choose(&dispatch(1), &device(90), 0, Hint::default())).contains("PTX 8.0"));
+        assert!(reason(choose(&dispatch(1), &device(90), PTX, forced("nothing"))).contains("`nothing` was asked for"));
+        let amd = DeviceInfo { arch: Arch::Gfx(0x942), ..device(0) };
+        assert!(reason(choose(&dispatch(1), &amd, PTX, Hint::default())).contains("NVIDIA"));
+        let (x, weight, out) = (DType::F64, DType::F32, DType::F32);
+        let oracle = RmsNormSpec { rows: 1, dim: 8, eps: 1e-5.into(), x, weight, out, residual: false };
+        assert!(reason(choose(&oracle, &device(90), PTX, Hint::default())).contains("`x` is f64"));
+    }
+}

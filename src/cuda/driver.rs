@@ -1,0 +1,270 @@
+//! Contexts, modules and launches: everything that talks to the driver, but for memory.
+
+use super::Stream;
+use crate::backend::{Arch, DeviceInfo};
+use crate::error::Error;
+use bytemuck::Pod;
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+use dropless_kernels_cuda::Artifact;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_uint, c_void};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+/// The oldest driver whose functions we call, as `cuDriverGetVersion` says it: CUDA 12.0, drivers from 525 on.
+const OLDEST_DRIVER: i32 = 12_000;
+
+/// A context, what is loaded in it, and the stream of its [`Runtime`](crate::Runtime).
+pub(super) struct Device {
+    context: sys::CUcontext,
+    /// The device whose primary context is retained; `None`: the context is an engine's.
+    primary: Option<sys::CUdevice>,
+    stream: sys::CUstream,
+    info: DeviceInfo,
+    ptx_version: u16,
+    /// By the address of the artifact's PTX.
+    modules: Mutex<HashMap<usize, Module>>,
+}
+
+#[derive(Clone, Copy)]
+struct Module(sys::CUmodule);
+
+/// A loaded kernel; lives as long as its [`Device`].
+#[derive(Clone, Copy)]
+pub(super) struct Function(sys::CUfunction);
+
+// SAFETY: handles of the driver, which is thread-safe; the map is behind a mutex.
+unsafe impl Send for Device {}
+// SAFETY: as above.
+unsafe impl Sync for Device {}
+// SAFETY: as above.
+unsafe impl Send for Module {}
+// SAFETY: as above.
+unsafe impl Send for Function {}
+// SAFETY: as above.
+unsafe impl Sync for Function {}
+
+/// What the driver said, with what was asked.
+pub(super) fn said(what: impl fmt::Display) -> impl FnOnce(DriverError) -> Error {
+    move |e| Error::Device { backend: "cuda", source: format!("{what}: {e}").into() }
+}
+
+fn unavailable(reason: impl Into<String>) -> Error {
+    Error::Unavailable { backend: "cuda", reason: reason.into() }
+}
+
+impl Device {
+    pub(super) fn primary(ordinal: usize) -> Result<Self, Error> {
+        let device = find(ordinal)?;
+        // SAFETY: `device` comes from the driver.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(said("cuDevicePrimaryCtxRetain"))?;
+        Device::open(context, Some(device), device)
+    }
+
+    /// # Safety
+    /// `context` is a live context of that device and outlives the result.
+    pub(super) unsafe fn borrowed(context: *mut c_void, ordinal: usize) -> Result<Self, Error> {
+        let device = find(ordinal)?;
+        Device::open(context.cast(), None, device)
+    }
+
+    fn open(context: sys::CUcontext, primary: Option<sys::CUdevice>, device: sys::CUdevice) -> Result<Self, Error> {
+        let mut new = Device {
+            context,
+            primary,
+            stream: std::ptr::null_mut(),
+            info: describe(device).map_err(said("asking about a device"))?,
+            ptx_version: ptx_version(driver_version().map_err(said("cuDriverGetVersion"))?),
+            modules: Mutex::new(HashMap::new()),
+        };
+        let entered = new.enter()?;
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(said("cuStreamCreate"))?;
+        drop(entered);
+        new.stream = stream;
+        Ok(new)
+    }
+
+    pub(super) fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// PTX version that the driver understands, times ten.
+    pub(super) fn ptx_version(&self) -> u16 {
+        self.ptx_version
+    }
+
+    /// The stream of the runtime.
+    pub(super) fn stream(&self) -> sys::CUstream {
+        self.stream
+    }
+
+    /// Makes the context current for this thread until the guard is dropped.
+    pub(super) fn enter(&self) -> Result<Entered, Error> {
+        // SAFETY: the context lives as long as `self` (retained, or the promise of `from_raw`).
+        unsafe { sys::cuCtxPushCurrent_v2(self.context) }.result().map_err(said("cuCtxPushCurrent"))?;
+        Ok(Entered)
+    }
+
+    /// A kernel of an artifact, loaded once a context. May compile: not while capturing.
+    pub(super) fn function(&self, artifact: &'static Artifact, entry: &'static CStr) -> Result<Function, Error> {
+        let _entered = self.enter()?;
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = artifact.ptx.as_ptr() as usize;
+        let module = match modules.get(&key) {
+            Some(module) => *module,
+            None => {
+                let what = format!("loading {} {}", artifact.ops.join("/"), artifact.variant);
+                // SAFETY: the PTX ends with a NUL (a test of the data crate holds that); the driver copies it.
+                let module = unsafe { result::module::load_data(artifact.ptx.as_ptr().cast()) }.map_err(said(what))?;
+                *modules.entry(key).or_insert(Module(module))
+            }
+        };
+        let mut function = std::ptr::null_mut();
+        // SAFETY: the module is loaded in this context, the name ends with a NUL.
+        unsafe { sys::cuModuleGetFunction(&mut function, module.0, entry.as_ptr()) }
+            .result()
+            .map_err(said(format_args!("looking for the kernel {entry:?}")))?;
+        Ok(Function(function))
+    }
+
+    /// Lets a kernel use `bytes` of dynamic shared memory.
+    pub(super) fn allow_shared(&self, function: Function, bytes: u32) -> Result<(), Error> {
+        let _entered = self.enter()?;
+        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: a function of this context.
+        unsafe { sys::cuFuncSetAttribute(function.0, attribute, bytes as i32) }
+            .result()
+            .map_err(said(format_args!("asking for {bytes} bytes of shared memory")))
+    }
+
+    /// Records one launch. `params` is the kernel's one parameter.
+    pub(super) fn launch<P: Pod>(
+        &self,
+        function: Function,
+        shape: Launch,
+        stream: &Stream<'_>,
+        params: &P,
+    ) -> Result<(), Error> {
+        let _entered = self.enter()?;
+        let [x, y, z] = shape.grid;
+        let config = sys::CUlaunchConfig {
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: z,
+            blockDimX: shape.threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shape.shared,
+            hStream: stream.raw.cast(),
+            attrs: std::ptr::null_mut(),
+            numAttrs: 0,
+        };
+        let mut pointers = [std::ptr::from_ref(params).cast_mut().cast::<c_void>()];
+        // SAFETY: every kernel of the table takes one struct, which `params` mirrors (sizes are asserted on both sides);
+        // the driver copies it before it returns. Stream and function belong to this context.
+        unsafe { sys::cuLaunchKernelEx(&config, function.0, pointers.as_mut_ptr(), std::ptr::null_mut()) }
+            .result()
+            .map_err(said("cuLaunchKernelEx"))
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here, and a driver that is shutting down fails all of these.
+        if let Ok(_entered) = self.enter() {
+            for module in self.modules.get_mut().unwrap_or_else(PoisonError::into_inner).values() {
+                // SAFETY: loaded by `function`, and plans that use it keep `self` alive.
+                let _ = unsafe { result::module::unload(module.0) };
+            }
+            if !self.stream.is_null() {
+                // SAFETY: made in `open`.
+                let _ = unsafe { result::stream::destroy(self.stream) };
+            }
+        }
+        if let Some(device) = self.primary {
+            // SAFETY: retained once in `primary`.
+            let _ = unsafe { result::primary_ctx::release(device) };
+        }
+    }
+}
+
+/// A launch's extents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Launch {
+    pub(super) grid: [u32; 3],
+    pub(super) threads: u32,
+    /// Dynamic shared memory in bytes.
+    pub(super) shared: u32,
+}
+
+/// The context is current while this lives.
+pub(super) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut popped = std::ptr::null_mut();
+        // SAFETY: pops what `enter` pushed on this thread.
+        let _ = unsafe { sys::cuCtxPopCurrent_v2(&mut popped) };
+    }
+}
+
+/// The driver's handle of a device, once there is a driver that will do.
+fn find(ordinal: usize) -> Result<sys::CUdevice, Error> {
+    start().map_err(unavailable)?;
+    let version = driver_version().map_err(said("cuDriverGetVersion"))?;
+    if version < OLDEST_DRIVER {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        let reason = format!("the driver is one of CUDA {major}.{minor}, 12.0 (driver 525) is the oldest that will do");
+        return Err(unavailable(reason));
+    }
+    let count = result::device::get_count().map_err(said("cuDeviceGetCount"))?;
+    match i32::try_from(ordinal) {
+        Ok(i) if i < count => result::device::get(i).map_err(said("cuDeviceGet")),
+        _ => Err(unavailable(format!("there is no device {ordinal}; the driver lists {count}"))),
+    }
+}
+
+/// Loads and starts the driver. A missing library would make every other call panic.
+pub(super) fn start() -> Result<(), String> {
+    // SAFETY: looks for the library and closes it again.
+    if !unsafe { sys::is_culib_present() } {
+        return Err("the driver library (libcuda.so.1, nvcuda.dll) is not installed".into());
+    }
+    result::init().map_err(|e| format!("the driver is installed, but cuInit failed: {e}"))
+}
+
+/// CUDA version of the driver: 1000 * major + 10 * minor.
+pub(super) fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: writes one integer; may be called at any time.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
+}
+
+/// PTX version, times ten, that a driver of this CUDA version understands.
+fn ptx_version(driver: i32) -> u16 {
+    match driver / 10 {
+        ..1200 => 0,
+        minor @ 1200..=1205 => 80 + (minor - 1200) as u16,
+        1206 => 85,
+        1207 => 86,
+        1208 => 87,
+        1209..1300 => 88,
+        _ => 90,
+    }
+}
+
+fn describe(device: sys::CUdevice) -> Result<DeviceInfo, DriverError> {
+    // SAFETY: `device` comes from the driver.
+    let attribute = |a| unsafe { result::device::get_attribute(device, a) };
+    let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    let shared = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+    Ok(DeviceInfo {
+        name: result::device::get_name(device)?,
+        arch: Arch::Sm((10 * major + minor) as u16),
+        units: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as c_uint,
+        shared_bytes: shared as u32,
+    })
+}

@@ -1,0 +1,125 @@
+//! What all ops of this backend have in common.
+
+use super::choose::choose;
+use super::driver::{Device, Function, Launch};
+use super::{Cuda, Stream};
+use crate::backend::{DeviceInfo, Hint, Provide, Scratch};
+use crate::error::Error;
+use crate::op::Op;
+use crate::tensor::ViewMut;
+use bytemuck::Pod;
+use dropless_kernels_cuda::Artifact;
+use std::sync::Arc;
+
+/// An op of this backend: which variants may run it, and how it is launched. One file each.
+pub trait CudaOp: Op {
+    /// Limits of all variants alike, beyond the spec's own.
+    ///
+    /// # Errors
+    /// Which limit, in words.
+    fn limits(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// May this variant run the spec at all?
+    ///
+    /// # Errors
+    /// Which limit, in words.
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let _ = artifact;
+        Ok(())
+    }
+
+    /// Should it, where nobody forces it?
+    ///
+    /// # Errors
+    /// What it is better for, in words.
+    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+        let _ = artifact;
+        Ok(())
+    }
+
+    /// Bytes of dynamic shared memory of a variant's kernels.
+    fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        let _ = artifact;
+        0
+    }
+
+    /// Bytes of scratch of one call.
+    fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
+        let _ = (artifact, device);
+        0
+    }
+
+    /// Records the launches. Operands are checked.
+    ///
+    /// # Errors
+    /// What the driver says.
+    fn launch(plan: &Plan<Self>, args: Self::Args<'_, Cuda>, scratch: u64, stream: &Stream<'_>) -> Result<(), Error>;
+}
+
+/// A chosen variant, loaded.
+pub struct Plan<O> {
+    pub(super) op: O,
+    pub(super) artifact: &'static Artifact,
+    functions: Vec<Function>,
+    shared: u32,
+    device: Arc<Device>,
+}
+
+impl<O> Plan<O> {
+    pub(super) fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    /// Records kernel `index` of the variant over `grid` blocks; none where there is nothing to do.
+    pub(super) fn record<P: Pod>(
+        &self,
+        index: usize,
+        grid: [usize; 3],
+        stream: &Stream<'_>,
+        params: &P,
+    ) -> Result<(), Error> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        // Kernels stride over the grid in x, which may be cut; y and z are used only where they are small.
+        let grid = [grid[0].min(i32::MAX as usize) as u32, grid[1] as u32, grid[2] as u32];
+        let Some(function) = self.functions.get(index) else { return Ok(()) };
+        let shape = Launch { grid, threads: 32 * self.artifact.warps, shared: self.shared };
+        self.device.launch(*function, shape, stream, params)
+    }
+}
+
+impl<O: CudaOp> Provide<O> for Cuda {
+    type Plan = Plan<O>;
+
+    fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan<O>, Error> {
+        let artifact = choose(op, self.device.info(), self.device.ptx_version(), hint)?.artifact;
+        let entries = artifact.entries.iter();
+        let functions: Vec<Function> = entries.map(|e| self.device.function(artifact, e)).collect::<Result<_, _>>()?;
+        let shared = op.shared_bytes(artifact);
+        if shared > 0 {
+            functions.iter().try_for_each(|f| self.device.allow_shared(*f, shared))?;
+        }
+        Ok(Plan { op: *op, artifact, functions, shared, device: self.device.clone() })
+    }
+
+    fn variant(plan: &Plan<O>) -> &str {
+        plan.artifact.variant
+    }
+
+    fn scratch(plan: &Plan<O>) -> Scratch {
+        Scratch { bytes: plan.op.scratch_bytes(plan.artifact, plan.info()), align: 256 }
+    }
+
+    fn enqueue(
+        &self,
+        plan: &Plan<O>,
+        args: O::Args<'_, Self>,
+        scratch: ViewMut<'_, Self>,
+        queue: &mut Stream<'_>,
+    ) -> Result<(), Error> {
+        O::launch(plan, args, *scratch.mem(), queue)
+    }
+}
