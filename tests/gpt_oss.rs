@@ -3,5 +3,7 @@
 
 #[path = "gpt_oss/common.rs"]
 mod common;
+#[path = "gpt_oss/files.rs"]
+mod files;
 #[path = "gpt_oss/golden.rs"]
 mod golden;

@@ -5,6 +5,7 @@
 
 pub(crate) mod names;
 mod open;
+pub(crate) mod write;
 
 use super::config::Config;
 use super::safetensors::SafetensorsFile;
@@ -12,7 +13,7 @@ use crate::error::Error;
 use crate::host::HostTensor;
 use crate::mxfp4;
 use names::{LayerPart, Part};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -101,6 +102,11 @@ impl Checkpoint {
         self.layout
     }
 
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.place.keys().cloned().collect()
+    }
+
     /// A tensor as it is stored, by its name in the checkpoint's own layout; `None` where there is none.
     ///
     /// # Errors
@@ -108,6 +114,13 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str) -> Result<Option<HostTensor>, Error> {
         let file = self.place.get(name).and_then(|i| self.files.get(*i));
         file.map_or(Ok(None), |f| f.get(name))
+    }
+
+    /// A tensor that is no part of the model, if there is one.
+    pub(crate) fn unknown_tensor(&self) -> Option<&str> {
+        let known: BTreeSet<String> =
+            Part::all(&self.config, self.layout).iter().map(|p| p.name(self.layout)).collect();
+        self.place.keys().find(|name| !known.contains(*name)).map(String::as_str)
     }
 
     /// A tensor by its part. The q, k and v rows of a fused tensor are windows on it, and a tied head is the embedding.

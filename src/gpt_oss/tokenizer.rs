@@ -7,6 +7,7 @@ mod byte_level;
 mod harmony_vocabulary;
 mod stream;
 
+pub(super) use byte_level::char_of;
 pub use stream::TextStream;
 
 use crate::error::Error;
