@@ -5,6 +5,8 @@
 //! (rows per expert, lengths, page tables) is an operand, and the spec holds its upper bound, so that one plan serves
 //! every call.
 
+#[cfg(feature = "testing")]
+pub mod cases;
 pub mod embedding;
 pub mod fault;
 pub mod flash_attn;

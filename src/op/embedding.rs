@@ -1,5 +1,8 @@
 //! `y[t] = table[ids[t]]`. An id outside the vocabulary gives zeros and [`Fault::TokenId`](super::Fault::TokenId).
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
 use crate::backend::Backend;
 use crate::dtype::DType;

@@ -12,6 +12,9 @@
 //! Bad lengths, offsets and pages: [`Fault::Length`](super::Fault::Length), [`Fault::Offsets`](super::Fault::Offsets),
 //! [`Fault::Page`](super::Fault::Page).
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};

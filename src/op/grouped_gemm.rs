@@ -10,6 +10,9 @@
 //! - Bad offsets, rows and indices: [`Fault::Offsets`](super::Fault::Offsets), [`Fault::RowIndex`](super::Fault::RowIndex).
 //! - MXFP4: `W[e, n, k] = E2M1[code] · 2^(scale - 127)`, blocks of 32 along K. Scale 255 is NaN and makes its row's results NaN.
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Swiglu, Work, args, check_sizes, need, need_count, need_float};
 use crate::backend::Backend;
 use crate::dtype::DType;

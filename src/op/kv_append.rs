@@ -5,6 +5,9 @@
 //! written ([`Fault::Slot`](super::Fault::Slot)); a position outside the table rotates to zero
 //! ([`Fault::Position`](super::Fault::Position)). Two tokens must not share a slot.
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::rope::{Pairing, check_table};
 use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float};
 use crate::backend::Backend;

@@ -9,6 +9,9 @@
 //! - [`PermuteSpec`]: token rows -> expert rows (a grouped GEMM can gather instead);
 //! - [`CombineSpec`]: expert rows -> weighted token sums (a grouped GEMM can combine instead).
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
 use crate::backend::Backend;
 use crate::dtype::DType;

@@ -1,6 +1,9 @@
 //! `y = s / sqrt(mean(s²) + eps) · weight` with `s = x`, or `s = x + residual` rounded to x's type and also written out.
 //! All in the accumulation type; one rounding after the weight.
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};

@@ -5,6 +5,9 @@
 //! in f32 is off by 3e-3, one rounded at the end by 6e-8. A position outside it gives zeros and
 //! [`Fault::Position`](super::Fault::Position).
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};

@@ -3,6 +3,9 @@
 //!
 //! With a limit, `g` is clamped from above only and `u` on both sides: `g = min(g, limit)`, `u = clamp(u, -limit, limit)`.
 
+#[cfg(feature = "testing")]
+mod cases;
+
 use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};

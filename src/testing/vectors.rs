@@ -9,8 +9,10 @@ mod case;
 mod compare;
 mod files;
 mod host_ops;
+mod model;
 mod moe_ops;
 mod small_ops;
+mod tokenize;
 
 use crate::backend::{Hint, HostBytes, Provide, Runtime};
 use crate::cpu::Cpu;
@@ -80,12 +82,12 @@ impl Class {
     }
 
     /// The CPU backend that claims this class.
-    pub fn cpu(self) -> Cpu {
-        match self {
+    pub fn cpu(self) -> Arc<Cpu> {
+        Arc::new(match self {
             Class::F64 => Cpu::oracle(),
             Class::F32 => Cpu::new(),
             Class::Bf16 => Cpu::twin(),
-        }
+        })
     }
 }
 
@@ -175,7 +177,7 @@ impl Vectors {
     /// Judges `backend`, which claims `class`, by every case that the filter takes.
     pub fn run<B: Runtime + AllOps>(
         &self,
-        backend: &B,
+        backend: &Arc<B>,
         class: Class,
         filter: &Filter,
         mut progress: impl FnMut(&Row),
@@ -249,7 +251,7 @@ fn expected_values(files: &Files, entry: &Value, role: &str) -> Result<Values, S
 
 /// A backend under judgement.
 struct Runner<'a, B> {
-    backend: &'a B,
+    backend: &'a Arc<B>,
     class: Class,
     variant: Option<&'a str>,
 }
@@ -269,6 +271,9 @@ impl<B: Runtime + AllOps> Runner<'_, B> {
             "moe_permute" => moe_ops::permute(self, case),
             "moe_block" => moe_ops::moe_block(self, case),
             "flash_attn" => attention::flash_attn(self, case),
+            "model_logits" | "model_hidden" => model::prefill(self, case),
+            "model_greedy" => model::greedy(self, case),
+            "tokenize" => tokenize::tokenize(case),
             op => skip(format!("op {op:?} is not known here")),
         }
     }
@@ -279,7 +284,7 @@ impl<B: Runtime + AllOps> Runner<'_, B> {
         B: Provide<O>,
     {
         let hint = Hint { variant: self.variant, ..Hint::default() };
-        let outputs = harness::run(self.backend, spec, inputs, Options { hint, row_gap: 0 })?;
+        let outputs = harness::run(&**self.backend, spec, inputs, Options { hint, row_gap: 0 })?;
         Ok(outputs.no_fault()?)
     }
 }

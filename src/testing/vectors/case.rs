@@ -82,6 +82,15 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The name of the file that an input refers to as a whole.
+    pub(super) fn whole_file(&self, role: &str) -> Result<&'a str, Stop> {
+        let reference = self.input(role)?;
+        match (text_of(reference, "file"), text_of(reference, "tensor")) {
+            (Some(file), Some("*")) => Ok(file),
+            _ => fail(format!("input `{role}` must be all tensors (\"*\") of a file")),
+        }
+    }
+
     /// An input as it is stored.
     pub(super) fn tensor(&self, role: &str) -> Result<HostTensor, Stop> {
         resolve_tensor(self.files, self.input(role)?, role)
@@ -106,6 +115,15 @@ impl<'a> Case<'a> {
             return skip(format!("input `{role}` is {}, not floating point", tensor.dtype));
         }
         Ok(HostTensor::from_f64(class.wide(), &tensor.shape, &tensor.to_f64())?)
+    }
+
+    /// A JSON value: of an input, or of a parameter that is a reference.
+    pub(super) fn json_value(&self, role: &str) -> Result<Value, Stop> {
+        let reference = match self.object("inputs")?.get(role) {
+            Some(reference) => reference,
+            None => self.params()?.get(role)?,
+        };
+        resolve_json(self.files, reference, role)
     }
 
     pub(super) fn bytes(&self, role: &str) -> Result<HostTensor, Stop> {

@@ -1,0 +1,123 @@
+//! Test cases of attention.
+
+use super::{FlashAttnSpec, KvIndex, Lse, Mask, Window};
+use crate::dtype::{DType, Scalar};
+use crate::op::cases::{Case, Cases, Data, sum_of_products};
+use crate::op::{KvStore, PageLayout};
+
+const BASE: FlashAttnSpec = FlashAttnSpec {
+    sequences: 5,
+    q_tokens: 31,
+    max_q_len: 12,
+    max_k_len: 40,
+    q_heads: 4,
+    kv_heads: 2,
+    head_dim: 64,
+    q: DType::Bf16,
+    kv: DType::Bf16,
+    out: DType::Bf16,
+    sm_scale: Scalar(0.125),
+    mask: Mask::Causal,
+    sinks: Some(DType::Bf16),
+    lse: Lse::WithSink,
+    store: KvStore::Packed { tokens: 150 },
+    index: KvIndex::CuSeqlens,
+};
+
+/// The base on pages of `page_size`: room for every sequence at its longest, and three pages that nobody owns.
+fn paged(page_size: usize, layout: PageLayout, by_table: bool) -> FlashAttnSpec {
+    let max_pages = BASE.max_k_len.div_ceil(page_size);
+    let index = match by_table {
+        true => KvIndex::BlockTable { max_pages },
+        false => KvIndex::Indptr { entries: BASE.sequences * max_pages },
+    };
+    let pages = BASE.sequences * max_pages + 3;
+    FlashAttnSpec { store: KvStore::Paged { pages, page_size, layout }, index, ..BASE }
+}
+
+impl Cases for FlashAttnSpec {
+    fn cases() -> Vec<Case<Self>> {
+        let mut cases = masks_and_sinks();
+        cases.extend(stores());
+        cases.extend(types_and_shapes());
+        cases
+    }
+
+    /// A score: D products, times the scale.
+    fn accumulation(&self) -> f64 {
+        sum_of_products(self.head_dim + 1)
+    }
+}
+
+fn masks_and_sinks() -> Vec<Case<FlashAttnSpec>> {
+    let masks = [
+        ("causal", Mask::Causal),
+        ("bidirectional", Mask::Bidirectional),
+        ("window_1", Mask::Sliding(Window::VisibleKeys(1))),
+        ("window_8", Mask::Sliding(Window::VisibleKeys(8))),
+        ("before_0", Mask::Sliding(Window::KeysBefore(0))),
+        ("before_12", Mask::Sliding(Window::KeysBefore(12))),
+        ("window_wide", Mask::Sliding(Window::VisibleKeys(1000))),
+    ];
+    let mut cases = Vec::new();
+    for (name, mask) in masks {
+        for (with, sinks) in [("sinks", Some(DType::Bf16)), ("no_sinks", None)] {
+            cases.push(Case::usual(format!("{name}_{with}"), FlashAttnSpec { mask, sinks, ..BASE }));
+            let op = FlashAttnSpec { mask, sinks, ..paged(16, PageLayout::Nhd, true) };
+            cases.push(Case::usual(format!("{name}_{with}_paged"), op));
+        }
+        cases.push(Case::usual(format!("{name}_extreme"), FlashAttnSpec { mask, ..BASE }).on(Data::Extreme));
+    }
+    for (name, lse) in [("none", Lse::None), ("without_sink", Lse::WithoutSink)] {
+        cases.push(Case::usual(format!("lse_{name}"), FlashAttnSpec { lse, ..BASE }));
+        cases.push(Case::usual(format!("lse_{name}_no_sinks"), FlashAttnSpec { lse, sinks: None, ..BASE }));
+    }
+    cases.push(Case::usual("sinks_f32", FlashAttnSpec { sinks: Some(DType::F32), ..BASE }));
+    cases
+}
+
+fn stores() -> Vec<Case<FlashAttnSpec>> {
+    let mut cases = vec![Case::usual("start_len", FlashAttnSpec { index: KvIndex::StartLen, ..BASE })];
+    for page_size in [8, 16, 32, 64, 128, 256] {
+        for (name, layout) in
+            [("nhd", PageLayout::Nhd), ("hnd", PageLayout::Hnd), ("xsplit", PageLayout::XSplit { x: 8 })]
+        {
+            for (how, by_table) in [("table", true), ("indptr", false)] {
+                cases.push(Case::usual(format!("{name}_{page_size}_{how}"), paged(page_size, layout, by_table)));
+            }
+        }
+    }
+    for by_table in [true, false] {
+        let name = if by_table { "table" } else { "indptr" };
+        cases.push(Case::usual(format!("faulty_{name}"), paged(16, PageLayout::Hnd, by_table)).on(Data::Faulty));
+    }
+    cases.push(Case::usual("faulty_start_len", FlashAttnSpec { index: KvIndex::StartLen, ..BASE }).on(Data::Faulty));
+    cases.push(Case::usual("faulty_cu_seqlens", BASE).on(Data::Faulty));
+    cases
+}
+
+fn types_and_shapes() -> Vec<Case<FlashAttnSpec>> {
+    let mut cases = Vec::new();
+    for dtype in [DType::F16, DType::F32] {
+        let op = FlashAttnSpec { q: dtype, kv: dtype, out: dtype, ..BASE };
+        cases.push(Case::usual(format!("{dtype}"), op));
+        let paged = FlashAttnSpec { q: dtype, kv: dtype, out: dtype, ..paged(32, PageLayout::Hnd, true) };
+        cases.push(Case::usual(format!("{dtype}_paged"), paged));
+    }
+    cases.push(Case::usual("out_f32", FlashAttnSpec { out: DType::F32, ..BASE }));
+    for (q_heads, kv_heads) in [(1, 1), (4, 4), (8, 1), (6, 2), (16, 2)] {
+        cases.push(Case::usual(format!("heads_{q_heads}_{kv_heads}"), FlashAttnSpec { q_heads, kv_heads, ..BASE }));
+    }
+    let wide = FlashAttnSpec { head_dim: 128, sm_scale: Scalar(0.08838834764831845), ..BASE };
+    cases.push(Case::usual("dim_128", wide));
+    cases.push(Case::usual("dim_128_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(5)), ..wide }));
+    let decode = FlashAttnSpec { max_q_len: 1, q_tokens: 5, ..paged(16, PageLayout::Nhd, true) };
+    cases.push(Case::usual("decode", decode));
+    cases.push(Case::usual("decode_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(8)), ..decode }));
+    cases.push(Case::usual("no_sequences", FlashAttnSpec { sequences: 0, q_tokens: 0, ..BASE }));
+    cases.push(Case::usual("no_queries", FlashAttnSpec { q_tokens: 0, max_q_len: 0, ..BASE }));
+    let long = FlashAttnSpec { sequences: 1, q_tokens: 150, max_q_len: 150, max_k_len: 150, ..BASE };
+    cases.push(Case::usual("long", long));
+    cases.push(Case::usual("long_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(33)), ..long }));
+    cases
+}

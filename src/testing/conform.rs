@@ -1,0 +1,172 @@
+//! Conformance: every op on a backend against the f64 oracle, within derived bounds.
+//!
+//! For each case of an op ([`Cases`]): operands are made from the case's name, the oracle computes in f64 on the same
+//! operands, and the backend's outputs pass when
+//!
+//! - integers, copies and single roundings are exactly the oracle's;
+//! - everything else satisfies, per element, `|got - oracle| <= bound + 2 ulp(output)`, the bound derived beside each op in
+//!   `conform/`, and over the tensor `rms(got - oracle) <= 2 rms(twin - oracle)`, the twin being the reference in f32 with
+//!   every rounding that a kernel may do (at least the rounding of the output itself);
+//! - a NaN or infinity stands exactly where the oracle's does, and what the oracle did not write is still poison;
+//! - two runs in fresh memory give the same bits, with strided rows as well, and nothing else was written.
+
+mod attention;
+mod gemm;
+mod judge;
+mod moe;
+mod small;
+
+pub use judge::Judged;
+
+use crate::backend::{Hint, Provide, Runtime};
+use crate::cpu::Cpu;
+use crate::error::Error;
+use crate::host::HostTensor;
+use crate::kernel::AllOps;
+use crate::op::cases::{Case, Cases, Data};
+use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
+use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec};
+use crate::testing::harness::{self, Options, Outputs};
+use crate::testing::random::Random;
+use crate::testing::report::{Filter, Report, Row, Status};
+
+/// Operands by name.
+pub type Inputs = Vec<(&'static str, HostTensor)>;
+
+/// How far an output may be from the oracle's.
+#[derive(Clone, Debug)]
+pub enum Bound {
+    /// Exactly the oracle's value, rounded once to the output's type.
+    Exact,
+    /// Each element by this much and 2 ulp of the output's type.
+    Within(Vec<f64>),
+}
+
+/// An op that can be tested: how its operands are made, and how far its outputs may be off.
+pub trait Conform: Cases {
+    /// Operands for this spec.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the spec cannot have any.
+    fn fill(&self, data: Data, random: &mut Random) -> Result<Inputs, Error>;
+
+    /// The same op with f64 outputs, for the oracle.
+    fn oracle(&self) -> Self;
+
+    /// Bound of each output, given the operands and what the oracle made of them.
+    ///
+    /// # Errors
+    /// As [`harness::run`].
+    fn bounds(&self, inputs: &Inputs, oracle: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error>;
+}
+
+/// Runs all cases of all ops that the filter takes.
+pub fn run<B: Runtime + AllOps>(backend: &B, filter: &Filter, mut progress: impl FnMut(&Row)) -> Report {
+    let mut report = Report::default();
+    let progress: &mut dyn FnMut(&Row) = &mut progress;
+    run_op::<GroupedGemmSpec, B>(backend, filter, progress, &mut report);
+    run_op::<RouteSpec, B>(backend, filter, progress, &mut report);
+    run_op::<SortSpec, B>(backend, filter, progress, &mut report);
+    run_op::<DispatchSpec, B>(backend, filter, progress, &mut report);
+    run_op::<PermuteSpec, B>(backend, filter, progress, &mut report);
+    run_op::<CombineSpec, B>(backend, filter, progress, &mut report);
+    run_op::<FlashAttnSpec, B>(backend, filter, progress, &mut report);
+    run_op::<KvAppendSpec, B>(backend, filter, progress, &mut report);
+    run_op::<RopeSpec, B>(backend, filter, progress, &mut report);
+    run_op::<RmsNormSpec, B>(backend, filter, progress, &mut report);
+    run_op::<SwigluSpec, B>(backend, filter, progress, &mut report);
+    run_op::<EmbeddingSpec, B>(backend, filter, progress, &mut report);
+    report
+}
+
+/// Runs the cases of one op.
+pub fn run_op<O: Conform, B: Runtime + Provide<O>>(
+    backend: &B,
+    filter: &Filter,
+    progress: &mut dyn FnMut(&Row),
+    report: &mut Report,
+) where
+    Cpu: Provide<O>,
+{
+    for case in O::cases().iter().filter(|c| filter.takes(O::NAME, &c.name)) {
+        let row = row(backend, case, filter.variant.as_deref());
+        progress(&row);
+        report.rows.push(row);
+    }
+}
+
+fn row<O: Conform, B: Runtime + Provide<O>>(backend: &B, case: &Case<O>, variant: Option<&str>) -> Row
+where
+    Cpu: Provide<O>,
+{
+    let (status, worst, message) = match judge(backend, case, variant) {
+        Ok(judged) if judged.wrong.is_empty() => (Status::Passed, Some(judged.worst), String::new()),
+        Ok(judged) => (Status::Failed, None, judged.wrong.join("; ")),
+        Err(e @ (Error::Unsupported { .. } | Error::Unavailable { .. })) => (Status::Skipped, None, e.to_string()),
+        Err(e) => (Status::Failed, None, e.to_string()),
+    };
+    Row { op: O::NAME.into(), backend: B::NAME.into(), case: case.name.clone(), status, worst, message }
+}
+
+/// Runs one case and judges it.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the backend does not run this spec, else as [`harness::run`].
+pub fn judge<O: Conform, B: Runtime + Provide<O>>(
+    backend: &B,
+    case: &Case<O>,
+    variant: Option<&str>,
+) -> Result<Judged, Error>
+where
+    Cpu: Provide<O>,
+{
+    let inputs = case.op.fill(case.data, &mut Random::named(&format!("{} {}", O::NAME, case.name)))?;
+    judge_on(backend, &case.op, &inputs, variant)
+}
+
+/// As [`judge`], on given operands.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_on<O: Conform, B: Runtime + Provide<O>>(
+    backend: &B,
+    op: &O,
+    inputs: &Inputs,
+    variant: Option<&str>,
+) -> Result<Judged, Error>
+where
+    Cpu: Provide<O>,
+{
+    let hint = Hint { variant, ..Hint::default() };
+    let got = harness::run_twice(backend, op, inputs, Options { hint, row_gap: 0 })?;
+    // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
+    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24 })?;
+    let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
+    let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
+    let bounds = op.bounds(inputs, &oracle)?;
+    let mut judged = Judged::default();
+    judged.same_bits(&got, &strided);
+    judged.outputs(&got, &oracle, &twin, &bounds)?;
+    Ok(judged)
+}
+
+/// An input by name.
+pub(crate) fn input<'a>(inputs: &'a Inputs, name: &str) -> Result<&'a HostTensor, Error> {
+    let found = inputs.iter().find(|(n, _)| *n == name).map(|(_, t)| t);
+    found.ok_or_else(|| Error::input(format!("operand `{name}`"), "is not among the inputs"))
+}
+
+/// f32 roundoff.
+pub(crate) const U: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// The inputs with every floating-point number made positive, for sums of absolute values.
+pub(crate) fn magnitudes(inputs: &Inputs) -> Result<Inputs, Error> {
+    let positive = |(name, t): &(&'static str, HostTensor)| {
+        if !t.dtype.is_float() {
+            return Ok((*name, t.clone()));
+        }
+        let values: Vec<f64> = t.to_f64().iter().map(|v| v.abs()).collect();
+        Ok((*name, HostTensor::from_f64(t.dtype, &t.shape, &values)?))
+    };
+    inputs.iter().map(positive).collect()
+}
