@@ -49,15 +49,23 @@ pub struct Filter {
     pub ops: Vec<String>,
     /// Cases whose name contains one of these.
     pub cases: Vec<String>,
+    /// The one case of this name.
+    pub exact: Option<String>,
     /// Force this variant of the backend's kernels.
     pub variant: Option<String>,
 }
 
 impl Filter {
+    /// One case, by its whole name.
+    pub fn case(name: &str) -> Self {
+        Filter { exact: Some(name.to_string()), ..Filter::default() }
+    }
+
     /// Is this case wanted?
     pub fn takes(&self, op: &str, case: &str) -> bool {
         let op = self.ops.is_empty() || self.ops.iter().any(|o| o == op);
-        op && (self.cases.is_empty() || self.cases.iter().any(|c| case.contains(c.as_str())))
+        let exact = self.exact.as_ref().is_none_or(|name| name == case);
+        op && exact && (self.cases.is_empty() || self.cases.iter().any(|c| case.contains(c.as_str())))
     }
 }
 

@@ -103,7 +103,8 @@ impl Conform for GroupedGemmSpec {
 /// `y = g σ(αg) (u + o)` of columns that are off by `off`: its value, and by how much it is off.
 ///
 /// `d/dg [g σ(αg)]` is at most 1.1 for every α > 0, so `δy <= 1.1 (|u| + |o|) δg + |g σ| δu + 1.1 δg δu`. Evaluating adds a few
-/// roundings, one of `u + o`, and that of the exponential's argument: relative `|αg|` roundings.
+/// roundings, one of `u + o`, and that of the exponential's argument: relative `|αg|` roundings. A σ below the normal numbers
+/// of f32 may be zero: its exponential overflows.
 fn through_swiglu(swiglu: &Swiglu, width: usize, z: &[f64], off: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let (alpha, o) = (swiglu.alpha.0, swiglu.up_offset.0);
     let limit = swiglu.limit.map_or(f64::INFINITY, |l| l.0);
@@ -115,9 +116,10 @@ fn through_swiglu(swiglu: &Swiglu, width: usize, z: &[f64], off: &[f64]) -> (Vec
             let gated = g / (1.0 + (-alpha * g).exp());
             let y = gated * (u + o);
             let evaluated = U * ((8.0 + 2.0 * (alpha * g).abs()) * y.abs() + 2.0 * gated.abs() * (u.abs() + o.abs()));
+            let flushed = f64::from(f32::MIN_POSITIVE) * g.abs() * (u.abs() + o.abs());
             let carried = 1.1 * (u.abs() + o.abs() + off[up]) * off[gate] + gated.abs() * off[up];
             ys.push(if z[gate].is_nan() { f64::NAN } else { y });
-            offs.push(carried + evaluated);
+            offs.push(carried + evaluated + flushed);
         }
     }
     (ys, offs)

@@ -1,0 +1,43 @@
+//! Every op, every case, on every backend present, against the f64 oracle.
+//!
+//! A backend that is not here is skipped and printed, unless `DROPLESS_REQUIRE` (a list: `cuda,hip,wgpu`) names it.
+
+use dropless::backend::Runtime;
+use dropless::kernel::AllOps;
+use dropless::testing::{Filter, Status, conform};
+use dropless::{Cpu, Error};
+
+fn required(backend: &str) -> bool {
+    std::env::var("DROPLESS_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name.trim() == backend))
+}
+
+/// Judges a backend, or says why it is not here.
+fn conforms<B: Runtime + AllOps>(name: &str, backend: Result<B, Error>) {
+    let backend = match backend {
+        Ok(backend) => backend,
+        Err(e) if required(name) => panic!("{name} is required: {e}"),
+        Err(e) => return println!("skipped: {e}"),
+    };
+    let report = conform::run(&backend, &Filter::default(), |_| {});
+    for row in report.rows.iter().filter(|r| r.status != Status::Passed) {
+        println!("{} {} {} on {}: {}", row.status, row.op, row.case, row.backend, row.message);
+    }
+    println!("{name}: {report}");
+    assert!(report.ok(), "{name}: {report}");
+    assert!(report.count(Status::Passed) > 0, "{name} runs none of the cases");
+}
+
+#[test]
+fn cpu_single() {
+    conforms("cpu", Ok(Cpu::new()));
+}
+
+#[test]
+fn cpu_twin() {
+    conforms("cpu", Ok(Cpu::twin()));
+}
+
+#[test]
+fn cpu_oracle() {
+    conforms("cpu", Ok(Cpu::oracle()));
+}
