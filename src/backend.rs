@@ -2,12 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::Error;
+pub use crate::host::HostBytes;
 use crate::host::HostTensor;
 use crate::op::Op;
 use crate::tensor::{Shape, View, ViewMut};
 use std::fmt::Debug;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// A kind of machine. Implemented once per folder: cpu, cuda, hip, wgpu.
 pub trait Backend: Sized + Send + Sync + 'static {
@@ -91,40 +90,6 @@ pub trait Provide<O: Op>: Backend {
         scratch: ViewMut<'_, Self>,
         queue: &mut Self::Queue<'_>,
     ) -> Result<(), Error>;
-}
-
-/// Bytes on the host that may outlive the call without being copied: a memory-mapped checkpoint, a shared buffer.
-#[derive(Clone)]
-pub struct HostBytes {
-    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
-    range: Range<usize>,
-}
-
-impl HostBytes {
-    /// Bytes `range` of `owner`; `None` where it has fewer.
-    pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Self> {
-        (*owner).as_ref().get(range.clone())?;
-        Some(HostBytes { owner, range })
-    }
-
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        &(*self.owner).as_ref()[self.range.clone()]
-    }
-
-    /// Bytes `range` of these; `None` where there are fewer.
-    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
-        self.as_slice().get(range.clone())?;
-        let start = self.range.start;
-        Some(HostBytes { owner: self.owner.clone(), range: start + range.start..start + range.end })
-    }
-}
-
-impl From<Vec<u8>> for HostBytes {
-    fn from(bytes: Vec<u8>) -> Self {
-        let range = 0..bytes.len();
-        HostBytes { owner: Arc::new(bytes), range }
-    }
 }
 
 /// Memory and submission, for tests, the model and small programs. An engine brings its own and does not need this.

@@ -1,8 +1,43 @@
 //! Tensors on the host: what files hold and tests compare.
 
-use crate::backend::HostBytes;
 use crate::dtype::{DType, to_odd_f32};
 use crate::error::Error;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes on the host that may outlive the call without being copied: a memory-mapped checkpoint, a shared buffer.
+#[derive(Clone)]
+pub struct HostBytes {
+    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    range: Range<usize>,
+}
+
+impl HostBytes {
+    /// Bytes `range` of `owner`; `None` where it has fewer.
+    pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Self> {
+        (*owner).as_ref().get(range.clone())?;
+        Some(HostBytes { owner, range })
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &(*self.owner).as_ref()[self.range.clone()]
+    }
+
+    /// Bytes `range` of these; `None` where there are fewer.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.as_slice().get(range.clone())?;
+        let start = self.range.start;
+        Some(HostBytes { owner: self.owner.clone(), range: start + range.start..start + range.end })
+    }
+}
+
+impl From<Vec<u8>> for HostBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        HostBytes { owner: Arc::new(bytes), range }
+    }
+}
 
 /// A tensor in host memory, little endian, row-major, contiguous.
 #[derive(Clone)]
