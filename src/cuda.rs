@@ -8,6 +8,8 @@ pub mod choose;
 mod discover;
 mod driver;
 mod embedding;
+mod flash_attn;
+mod grouped_gemm;
 mod kv_append;
 mod memory;
 mod moe;

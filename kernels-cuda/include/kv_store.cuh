@@ -67,3 +67,19 @@ __device__ __forceinline__ void store_value(const KvStore& s, const Rows& cache,
         shift_in(in, in[0]);
     }
 }
+
+// Elements d .. d + min(count, 8) of a key; the others zero.
+__device__ __forceinline__ void load_key(const KvStore& s, const Rows& cache, int slot, int head, int d, int count,
+                                         float (&out)[8]) {
+    const int last = d + (count < 8 ? count : 8) - 1;
+    if (s.layout != PAGED_X_SPLIT || d / s.x == last / s.x) {
+        const KvPlace at = key_place(s, slot, head, d);
+        load8(cache, at.row, at.col, count, out);
+        return;
+    }
+#pragma unroll 1
+    for (int i = 0; i < 8; i++) {
+        const KvPlace at = key_place(s, slot, head, d + i);
+        shift_in(out, i < count ? load1(cache, at.row, at.col) : 0.0f);
+    }
+}

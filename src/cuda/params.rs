@@ -22,6 +22,11 @@ impl Rows {
         Rows { base: mem, stride: info.row_stride as i64, dtype: dtype(info.dtype), unused: 0 }
     }
 
+    /// Rows of `stride` elements one after the other.
+    pub(super) fn contiguous(mem: u64, stride: usize, of: DType) -> Self {
+        Rows { base: mem, stride: stride as i64, dtype: dtype(of), unused: 0 }
+    }
+
     pub(super) fn input(view: &View<'_, Cuda>) -> Self {
         Rows::new(*view.mem(), view.info())
     }
@@ -42,7 +47,7 @@ impl Rows {
 }
 
 /// `F32`, `BF16` and `F16` of include/rows.cuh; the chooser has refused f64.
-pub(super) fn dtype(dtype: DType) -> u32 {
+fn dtype(dtype: DType) -> u32 {
     match dtype {
         DType::Bf16 => 1,
         DType::F16 => 2,

@@ -1,0 +1,76 @@
+// A sequence: its rows of q, its keys, and the slots they are in. `Sequence` and `Cache` in src/cpu/cache.rs.
+#pragma once
+#include "offsets.cuh"
+#include "params.cuh"
+
+struct Sequence {
+    int id;
+    int q_first, q_len;
+    int k_first; // slot, or entry of kv_indices
+    int k_len;
+};
+
+// `value` clamped, with the fault where that changes it.
+__device__ __forceinline__ int limited(long long value, long long least, long long most, unsigned fault,
+                                       unsigned* status) {
+    const long long kept = max(min(value, most), least);
+    if (kept != value && threadIdx.x % 32 == 0) report(status, fault);
+    return int(kept);
+}
+
+// Sequence `s`, by one warp. Faults go to `status`, which may be null.
+__device__ __forceinline__ Sequence sequence(const FlashAttnParams& p, int s, unsigned* status) {
+    Sequence out;
+    out.id = s;
+    out.q_first = offset_at(p.cu_seqlens_q, s, p.q_tokens);
+    const int q_last = offset_at(p.cu_seqlens_q, s + 1, p.q_tokens);
+    out.q_len = limited(q_last - out.q_first, 0, p.max_q_len, FAULT_LENGTH, status);
+    const long long slots = p.store.slots, page_size = p.store.page_size;
+    long long len, most = p.max_k_len;
+    switch (p.index) {
+    case CU_SEQLENS: {
+        out.k_first = offset_at(p.k_first, s, int(slots));
+        len = offset_at(p.k_first, s + 1, int(slots)) - out.k_first;
+        break;
+    }
+    case START_LEN:
+        out.k_first = limited(p.k_first[s], 0, slots, FAULT_OFFSETS, status);
+        len = p.k_len[s];
+        most = min(most, slots - out.k_first);
+        break;
+    case BLOCK_TABLE:
+        out.k_first = 0;
+        len = p.k_len[s];
+        most = min(most, p.page_limit * page_size);
+        break;
+    default: {
+        out.k_first = offset_at(p.k_first, s, p.page_limit);
+        const long long pages = offset_at(p.k_first, s + 1, p.page_limit) - out.k_first;
+        len = pages == 0 ? 0 : (pages - 1) * page_size + limited(p.k_len[s], 1, page_size, FAULT_LENGTH, status);
+    }
+    }
+    out.k_len = limited(len, 0, most, FAULT_LENGTH, status);
+    return out;
+}
+
+// Slot of key j, -1 where its page is not in the cache.
+__device__ __forceinline__ int slot_of(const FlashAttnParams& p, const Sequence& s, int j) {
+    if (p.index == CU_SEQLENS || p.index == START_LEN) return s.k_first + j;
+    const int nth = j / p.store.page_size;
+    const int page = p.index == BLOCK_TABLE ? p.pages[s.id * p.pages_stride + nth] : p.pages[s.k_first + nth];
+    if (page < 0 || page >= p.page_count) {
+        report(p.status, FAULT_PAGE);
+        return -1;
+    }
+    return page * p.store.page_size + j % p.store.page_size;
+}
+
+// Everything that can be wrong with the sequences, each looked at by one block's first warp.
+__device__ __forceinline__ void check_sequences(const FlashAttnParams& p) {
+    if (blockIdx.x == 0) {
+        check_offsets(p.cu_seqlens_q, p.sequences + 1, p.q_tokens, p.status);
+        if (p.index == CU_SEQLENS) check_offsets(p.k_first, p.sequences + 1, int(p.store.slots), p.status);
+        if (p.index == INDPTR) check_offsets(p.k_first, p.sequences + 1, p.page_limit, p.status);
+    }
+    for (int s = blockIdx.x; s < p.sequences; s += gridDim.x) sequence(p, s, p.status);
+}

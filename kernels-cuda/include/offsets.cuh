@@ -1,0 +1,35 @@
+// Offsets that live on the device and may be wrong: each counts as clamped to between the one before it and the upper
+// bound, which is the running maximum of the ones clamped to 0 .. upper. A warp works on them together.
+#pragma once
+#include "faults.cuh"
+#include "reduce.cuh"
+
+__device__ __forceinline__ int clamped(int raw, int upper) { return min(max(raw, 0), upper); }
+
+// Offset `index`.
+__device__ __forceinline__ int offset_at(const int* raw, int index, int upper) {
+    int most = 0;
+    for (int i = threadIdx.x % 32; i <= index; i += 32) most = max(most, clamped(raw[i], upper));
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) most = max(most, __shfl_xor_sync(ALL_LANES, most, step));
+    return most;
+}
+
+// The group that owns `row`: the one in front of the first offset above it. -1 before the first and `groups` behind the
+// last, whose rows belong to nobody.
+__device__ __forceinline__ int owner_of(const int* raw, int groups, int row, int upper) {
+    for (int at = 0; at <= groups; at += 32) {
+        const int i = at + threadIdx.x % 32;
+        const unsigned above = __ballot_sync(ALL_LANES, i <= groups && clamped(raw[min(i, groups)], upper) > row);
+        if (above) return at + __ffs(above) - 2;
+    }
+    return groups;
+}
+
+// Is one of `count` offsets negative, past the end, or below its neighbour?
+__device__ __forceinline__ void check_offsets(const int* raw, int count, int upper, unsigned* status) {
+    for (int i = threadIdx.x % 32; i < count; i += 32) {
+        const int before = i > 0 ? raw[i - 1] : 0;
+        if (raw[i] < max(before, 0) || raw[i] > upper) report(status, FAULT_OFFSETS);
+    }
+}
