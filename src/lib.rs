@@ -24,6 +24,8 @@ pub mod wgpu;
 
 pub use backend::{Backend, Constant, Hint, HostBytes, Provide, Runtime, Scratch, Tensor};
 pub use cpu::Cpu;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use dtype::{DType, Scalar};
 pub use error::{Error, SpecError};
 pub use host::HostTensor;

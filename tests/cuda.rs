@@ -1,0 +1,69 @@
+//! The CUDA backend on whatever device is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names cuda.
+#![cfg(all(feature = "cuda", feature = "testing"))]
+
+use dropless::testing::vectors::{Class, Vectors};
+use dropless::testing::{Filter, Report, Status, conform};
+use dropless::{Cuda, Error};
+use std::sync::Arc;
+
+fn device() -> Option<Cuda> {
+    match Cuda::new(0) {
+        Ok(cuda) => Some(cuda),
+        Err(e) => {
+            let required = std::env::var("DROPLESS_REQUIRE").unwrap_or_default();
+            assert!(!required.split(',').any(|r| r.trim() == "cuda"), "{e}");
+            eprintln!("skipped: {e}");
+            None
+        }
+    }
+}
+
+/// Nothing failed; something passed; nothing was skipped but for f64, which is the oracle's alone.
+fn assert_all_passed(report: &Report) {
+    let words = |status| {
+        let rows = report.with(status);
+        rows.map(|r| format!("{} {}: {}\n", r.op, r.case, r.message)).collect::<String>()
+    };
+    assert!(report.ok(), "{report}\n{}", words(Status::Failed));
+    assert!(report.count(Status::Passed) > 0, "{report}");
+    let unexpected = report.with(Status::Skipped).filter(|r| !r.message.contains("f64")).count();
+    assert_eq!(unexpected, 0, "{report}\n{}", words(Status::Skipped));
+    eprintln!("{report}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_in_words() {
+    match Cuda::new(99) {
+        Err(Error::Unavailable { backend: "cuda", reason }) => assert!(reason.contains(' '), "{reason}"),
+        other => panic!("{:?}", other.map(|_| "a device")),
+    }
+}
+
+#[test]
+fn every_case_of_every_op() {
+    let Some(cuda) = device() else { return };
+    assert_all_passed(&conform::run(&cuda, &Filter::default(), |_| {}));
+}
+
+/// Variants that the chooser would not take at these sizes.
+#[test]
+fn every_variant_when_forced() {
+    let Some(cuda) = device() else { return };
+    for variant in ["one_block", "two_launches"] {
+        let ops = ["moe_sort", "moe_dispatch"].map(String::from).into();
+        assert_all_passed(&conform::run(
+            &cuda,
+            &Filter { ops, variant: Some(variant.into()), ..Filter::default() },
+            |_| {},
+        ));
+    }
+}
+
+#[test]
+fn golden_vectors() {
+    let Some(cuda) = device() else { return };
+    let (cuda, vectors) = (Arc::new(cuda), Vectors::bundled().unwrap());
+    for class in [Class::F32, Class::Bf16] {
+        assert_all_passed(&vectors.run(&cuda, class, &Filter::default(), |_| {}));
+    }
+}
