@@ -1,6 +1,10 @@
 //! The model end to end: golden logits and continuations, the KV cache, files written and read back.
 #![cfg(feature = "testing")]
 
+#[path = "gpt_oss/cache.rs"]
+mod cache;
+#[path = "gpt_oss/chat.rs"]
+mod chat;
 #[path = "gpt_oss/common.rs"]
 mod common;
 #[path = "gpt_oss/files.rs"]

@@ -57,6 +57,8 @@ pub struct Config {
 /// Geometries that [`Config::preset`] knows.
 pub const PRESETS: [&str; 3] = ["tiny", "gpt-oss-20b", "gpt-oss-120b"];
 
+const MAX_LAYERS: usize = 1 << 10;
+
 impl Config {
     /// Reads `config.json` in a folder, and the stop tokens of `generation_config.json` beside it.
     ///
@@ -109,7 +111,7 @@ impl Config {
     /// [`Error::Input`]: which field, what was wanted, what came.
     pub fn check(&self) -> Result<(), Error> {
         let counts = [
-            ("layers", self.layers, 1, 1 << 10),
+            ("layers", self.layers, 1, MAX_LAYERS),
             ("hidden", self.hidden, BLOCK, 1 << 17),
             ("intermediate", self.intermediate, BLOCK, 1 << 17),
             ("experts", self.experts, 1, MAX_EXPERTS),

@@ -46,6 +46,9 @@ impl Default for Options {
     }
 }
 
+/// Longest context a model is run with, whatever its config allows: the rope table is made for all of it.
+const MAX_CONTEXT: usize = 1 << 20;
+
 /// Which rows of logits [`Model::forward`] returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Logits {
@@ -125,6 +128,12 @@ impl Dims {
             if value == 0 {
                 return Err(Error::input(name, "must be at least 1 token, got 0"));
             }
+        }
+        if max_context > MAX_CONTEXT {
+            return Err(Error::input(
+                "max_context",
+                format!("must be at most {MAX_CONTEXT} tokens, got {max_context}"),
+            ));
         }
         if !options.activations.is_float() {
             let problem = format!("must be f32, bf16, f16 or (cpu oracle) f64, got {}", options.activations);

@@ -23,6 +23,9 @@ impl SafetensorsFile {
     /// [`Error::File`] where it cannot be read or is not a safetensors file.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
+        if file.metadata().map_err(|e| Error::file(path, e))?.len() == 0 {
+            return Err(Error::file(path, "not a safetensors file: it is empty"));
+        }
         // SAFETY: read-only map. Another process that truncates the file meanwhile would fault this one, as with any map;
         // documented in the README.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::file(path, e))?;

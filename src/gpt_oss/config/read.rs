@@ -1,6 +1,6 @@
 //! config.json in either naming. A field that is absent takes gpt-oss's value; the dimensions must be there.
 
-use super::{Config, HARMONY_EOS, rope};
+use super::{Config, HARMONY_EOS, MAX_LAYERS, rope};
 use crate::dtype::Scalar;
 use crate::error::Error;
 use crate::op::moe::Score;
@@ -129,8 +129,12 @@ impl<'a> Fields<'a> {
             Some(Value::Null) => 0,
             _ => self.count(&["sliding_window"])?.unwrap_or(128),
         };
+        if !(1..=MAX_LAYERS).contains(&layers) {
+            // `Config::check` says so.
+            return Ok(Vec::new());
+        }
         let Some((name, value)) = self.value(&["layer_types"])? else {
-            return Ok(Config::alternating_windows(layers.min(1 << 10), window));
+            return Ok(Config::alternating_windows(layers, window));
         };
         let types = value.as_array().filter(|t| t.len() == layers);
         let types = types.ok_or_else(|| self.wrong(name, &format!("a list of {layers} layer types"), value))?;

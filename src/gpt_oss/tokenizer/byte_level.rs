@@ -1,9 +1,10 @@
 //! A tokenizer.json whose tokens are written byte by byte, as GPT-2's and gpt-oss's are.
 
 use crate::error::Error;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tokenizers::{DecoderWrapper, Tokenizer};
+use tokenizers::Tokenizer;
 
 pub(super) struct ByteLevel {
     inner: Tokenizer,
@@ -15,11 +16,18 @@ pub(super) struct ByteLevel {
 impl ByteLevel {
     /// The tokenizer and its special tokens.
     pub(super) fn parse(path: &Path, json: &[u8]) -> Result<(Self, BTreeMap<String, u32>), Error> {
-        let mut inner =
-            Tokenizer::from_bytes(json).map_err(|e| Error::file(path, format!("not a tokenizer.json: {e}")))?;
-        if !matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-            return Err(Error::file(path, "must be a byte-level BPE (decoder ByteLevel), as gpt-oss's is"));
+        let not = |e: &dyn std::fmt::Display| Error::file(path, format!("not a tokenizer.json: {e}"));
+        // `tokenizers` panics on some text that is not JSON, and on damaged normalizers.
+        let value: Value = serde_json::from_slice(json).map_err(|e| not(&e))?;
+        let decoder = value.pointer("/decoder/type").and_then(Value::as_str);
+        if decoder != Some("ByteLevel") || value.get("normalizer").is_some_and(|n| !n.is_null()) {
+            return Err(Error::file(
+                path,
+                "must be a byte-level BPE (decoder ByteLevel, no normalizer), as gpt-oss's is",
+            ));
         }
+        drop(value);
+        let mut inner = Tokenizer::from_bytes(json).map_err(|e| not(&e))?;
         // Special tokens are found by the caller; what comes here is text.
         inner.set_encode_special_tokens(true);
         let (mut added, mut specials) = (BTreeMap::new(), BTreeMap::new());
