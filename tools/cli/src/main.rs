@@ -1,7 +1,9 @@
 //! The `dropless` command.
 
+mod backends;
 mod devices;
 mod output;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,11 +19,14 @@ struct Cli {
 enum Command {
     /// List every backend, found or absent and why
     Devices(devices::Args),
+    /// Judge every op on every backend found, against the reference and the golden vectors
+    Verify(verify::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Devices(args) => devices::run(&args),
+        Command::Verify(args) => verify::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -1,6 +1,7 @@
-//! Tables and JSON on standard output.
+//! Tables and JSON on standard output, progress on a terminal.
 
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{ErrorKind, Write};
 
 /// How results are printed.
@@ -33,6 +34,15 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
+}
+
+/// Steps of unknown number on standard error where that is a terminal; silent elsewhere.
+pub fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Is this somebody closing the pipe we write to?

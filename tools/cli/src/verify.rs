@@ -1,0 +1,162 @@
+//! `dropless verify`: every op on every backend found, against the reference and the golden vectors.
+
+use crate::backends::{self, Choice};
+use crate::output::{self, Format};
+use clap::ValueEnum;
+use dropless::kernel::AllOps;
+use dropless::testing::vectors::{Class, Vectors};
+use dropless::testing::{Filter, Report, Row, Status, conform};
+use dropless::Runtime;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Backends to judge [default: every one found]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    backend: Vec<String>,
+    /// Ops to judge [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    op: Vec<String>,
+    /// Force this variant of the kernels
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+    /// Judge by the golden vectors in this folder (format dropless-vectors/1) and by nothing else
+    #[arg(long, value_name = "DIR")]
+    vectors: Option<PathBuf>,
+    /// Accuracy class to hold the vectors to [default: the backend's own]; f64 is the oracle mode of the cpu backend
+    #[arg(long, value_enum)]
+    class: Option<ClassName>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "lower")]
+enum ClassName {
+    F64,
+    F32,
+    Bf16,
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Class {
+        match name {
+            ClassName::F64 => Class::F64,
+            ClassName::F32 => Class::F32,
+            ClassName::Bf16 => Class::Bf16,
+        }
+    }
+}
+
+/// A row and the set of cases it belongs to.
+#[derive(Serialize)]
+struct Judged {
+    /// `cases`: against the oracle on made-up operands; `vectors`: golden vectors.
+    set: &'static str,
+    #[serde(flatten)]
+    row: Row,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    /// Backends that were not judged, and why.
+    absent: BTreeMap<&'static str, String>,
+    rows: Vec<Judged>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (chosen, absent) = backends::choose(&args.backend)?;
+    let vectors = match &args.vectors {
+        Some(folder) => Vectors::open(folder)?,
+        None => Vectors::bundled()?,
+    };
+    let filter = Filter { ops: args.op.clone(), cases: Vec::new(), variant: args.variant.clone() };
+    let mut rows = Vec::new();
+    for backend in chosen {
+        match backend {
+            Choice::Cpu => {
+                let class = args.class.map_or(Class::F32, Class::from);
+                judge(&class.cpu(), class, args, &vectors, &filter, &mut rows);
+            }
+        }
+    }
+    anyhow::ensure!(!rows.is_empty(), "no case has an op of this name: {}", args.op.join(", "));
+    let report = Report { rows: rows.iter().map(|j| j.row.clone()).collect() };
+    let count = |status| report.count(status);
+    let outcome = Outcome {
+        passed: count(Status::Passed),
+        failed: count(Status::Failed),
+        skipped: count(Status::Skipped),
+        absent,
+        rows,
+    };
+    match args.format {
+        Format::Json => output::json(&outcome)?,
+        Format::Table => {
+            print(&outcome)?;
+            writeln!(std::io::stdout().lock(), "{report}")?;
+        }
+    }
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn judge<B: Runtime + AllOps>(
+    backend: &B,
+    class: Class,
+    args: &Args,
+    vectors: &Vectors,
+    filter: &Filter,
+    rows: &mut Vec<Judged>,
+) {
+    let bar = output::spinner();
+    let progress = |row: &Row| {
+        bar.set_message(format!("{} {} {}", row.backend, row.op, row.case));
+        bar.inc(1);
+    };
+    let mut take = |set, report: Report| rows.extend(report.rows.into_iter().map(|row| Judged { set, row }));
+    if args.vectors.is_none() {
+        take("cases", conform::run(backend, filter, progress));
+    }
+    take("vectors", vectors.run(backend, class, filter, progress));
+    bar.finish_and_clear();
+}
+
+/// One line for each op, backend and set; what failed or was skipped below, with its reason.
+fn print(outcome: &Outcome) -> anyhow::Result<()> {
+    let mut lines: Vec<(String, Vec<&Judged>)> = Vec::new();
+    for judged in &outcome.rows {
+        let key = format!("{}\t{}\t{}", judged.row.op, judged.row.backend, judged.set);
+        match lines.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, group)) => group.push(judged),
+            None => lines.push((key, vec![judged])),
+        }
+    }
+    let heading = ["op", "backend", "set", "passed", "failed", "skipped", "worst error / allowed"];
+    let mut table = vec![heading.map(String::from).to_vec()];
+    for (key, group) in &lines {
+        let count = |status| group.iter().filter(|j| j.row.status == status).count().to_string();
+        let worst = group.iter().filter_map(|j| j.row.worst).reduce(f64::max);
+        let mut line: Vec<String> = key.split('\t').map(String::from).collect();
+        line.extend([Status::Passed, Status::Failed, Status::Skipped].map(count));
+        line.push(worst.map_or("-".into(), |w| if w == 0.0 { "exact".into() } else { format!("{w:.3}") }));
+        table.push(line);
+    }
+    output::table(&table)?;
+    let mut out = std::io::stdout().lock();
+    for judged in outcome.rows.iter().filter(|j| j.row.status != Status::Passed) {
+        let Row { op, backend, case, status, message, .. } = &judged.row;
+        writeln!(out, "{status}: {op} on {backend}, {} {case}: {message}", judged.set)?;
+    }
+    for (backend, why) in &outcome.absent {
+        writeln!(out, "{backend}: not judged: {why}")?;
+    }
+    Ok(())
+}
