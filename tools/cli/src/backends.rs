@@ -1,6 +1,6 @@
 //! Which backends a command runs on.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use dropless::devices::{Discovery, discover};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,12 @@ pub fn choose(asked: &[String]) -> anyhow::Result<(Vec<Choice>, BTreeMap<&'stati
         }
     }
     Ok((chosen, absent))
+}
+
+/// The backend of this name.
+pub fn one(name: &str) -> anyhow::Result<Choice> {
+    let (chosen, _) = choose(&[name.to_string()])?;
+    chosen.first().copied().with_context(|| format!("{name} is not usable"))
 }
 
 fn usable(backend: &Discovery) -> Result<Choice, String> {

@@ -2,6 +2,7 @@
 
 mod backends;
 mod devices;
+mod generate;
 mod output;
 mod verify;
 
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// List every backend, found or absent and why
     Devices(devices::Args),
+    /// Run a gpt-oss model: text or tokens in, text or tokens out
+    Generate(generate::Args),
     /// Judge every op on every backend found, against the reference and the golden vectors
     Verify(verify::Args),
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Devices(args) => devices::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Verify(args) => verify::run(&args),
     };
     match result {

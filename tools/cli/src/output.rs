@@ -36,6 +36,20 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A bar on standard error where that is a terminal; silent elsewhere. `bytes`: positions are bytes, not steps.
+pub fn progress_bar(total: u64, bytes: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let template = if bytes {
+        "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}"
+    } else {
+        "{bar:30} {pos}/{len} {elapsed} {wide_msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// Steps of unknown number on standard error where that is a terminal; silent elsewhere.
 pub fn spinner() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

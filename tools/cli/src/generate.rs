@@ -1,0 +1,201 @@
+//! `dropless generate`: text or tokens in, text or tokens out.
+
+use crate::backends::{self, Choice};
+use crate::output;
+use anyhow::Context;
+use clap::ValueEnum;
+use dropless::gpt_oss::generate::{Request, Sampling, Step, generate};
+use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
+use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
+use dropless::gpt_oss::{Checkpoint, Model, Options};
+use dropless::kernel::AllOps;
+use dropless::{Cpu, DType, Runtime};
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("input").required(true).args(["prompt", "tokens"])))]
+pub struct Args {
+    /// Folder of the checkpoint: config.json, safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Backend to run on
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+    /// What to say to the model
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Tokens to continue, as they are; unless --channel says otherwise, tokens are printed too
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    tokens: Vec<u32>,
+    /// Instructions put before the prompt
+    #[arg(long, value_name = "TEXT", conflicts_with = "tokens")]
+    system: Option<String>,
+    /// How long to think
+    #[arg(long, value_enum, default_value_t = EffortName::Medium)]
+    effort: EffortName,
+    /// Most tokens to generate
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    max_new: usize,
+    /// What to show; raw: the prompt verbatim, no chat around it, and all text [default: final]
+    #[arg(long, value_enum)]
+    channel: Option<Channel>,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Temperature; 0 takes the most likely token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f64,
+    /// Draw among the most likely tokens that together reach this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f64,
+    /// Write the logits each token was chosen from to this safetensors file: tokens i32 [n], logits f32 [n, vocab]
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Channel {
+    Final,
+    All,
+    Raw,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EffortName {
+    Low,
+    Medium,
+    High,
+}
+
+/// Tokens in one call of the layers: bounds the memory of activations.
+const MAX_CHUNK: usize = 128;
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match backends::one(&args.backend)? {
+        Choice::Cpu => run_on(Cpu::new(), DType::F32, args),
+    }
+}
+
+fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> anyhow::Result<ExitCode> {
+    let checkpoint = Checkpoint::open(&args.model)?;
+    let (vocab, eos) = (checkpoint.config().vocab, checkpoint.config().eos.clone());
+    let as_text = args.tokens.is_empty() || args.channel.is_some();
+    let tokenizer = if as_text { Some(Tokenizer::open(&args.model, vocab)?) } else { None };
+    let prompt = prompt(args, tokenizer.as_ref())?;
+    let max_context = prompt.len().saturating_add(args.max_new);
+    let options = Options { activations, max_context, max_chunk: MAX_CHUNK.min(prompt.len().max(1)) };
+    let bar = output::progress_bar(0, false);
+    let mut model = Model::load(Arc::new(backend), &checkpoint, &options, &mut |p| {
+        bar.set_length(p.total);
+        bar.set_position(p.done);
+    })?;
+    bar.finish_and_clear();
+
+    let mut session = model.session()?;
+    let sampling = Sampling::Draw { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
+    let request = Request { prompt: &prompt, max_new: args.max_new, sampling, stop: &eos };
+    let mut printer = Printer::new(tokenizer.as_ref(), args.channel);
+    let mut record = Record::default();
+    let mut failure = None;
+    let started = Instant::now();
+    generate(&mut model, &mut session, &request, &mut |step| {
+        if args.logits.is_some() {
+            record.push(&step);
+        }
+        match printer.push(step.token) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                failure = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    // The logits first: whoever closed the pipe may still want the file.
+    if let Some(path) = &args.logits {
+        record.save(path, vocab)?;
+    }
+    failure.map_or_else(|| printer.finish(), Err)?;
+    if std::io::stderr().is_terminal() {
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!("{} tokens after {}, {:.2} tokens/s", printer.count, prompt.len(), printer.count as f64 / seconds);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prompt(args: &Args, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Vec<u32>> {
+    let (Some(text), Some(tokenizer)) = (&args.prompt, tokenizer) else { return Ok(args.tokens.clone()) };
+    if args.channel == Some(Channel::Raw) {
+        return Ok(tokenizer.encode(text, Specials::Parse)?);
+    }
+    let effort = match args.effort {
+        EffortName::Low => Effort::Low,
+        EffortName::Medium => Effort::Medium,
+        EffortName::High => Effort::High,
+    };
+    let turn = Turn { instructions: args.system.as_deref(), user: text, effort, date: None };
+    let words = "the chat format does not fit this tokenizer; --channel raw takes the prompt as it is";
+    turn.encode(tokenizer).context(words)
+}
+
+/// Streams tokens to standard output: as text, or as ids where there is no reader.
+struct Printer<'a> {
+    reader: Option<AnswerReader<'a>>,
+    count: usize,
+}
+
+impl<'a> Printer<'a> {
+    fn new(tokenizer: Option<&'a Tokenizer>, channel: Option<Channel>) -> Self {
+        let show = match channel {
+            None | Some(Channel::Final) => Show::Final,
+            Some(Channel::All) => Show::All,
+            Some(Channel::Raw) => Show::Raw,
+        };
+        Printer { reader: tokenizer.map(|t| AnswerReader::new(t, show)), count: 0 }
+    }
+
+    fn push(&mut self, token: u32) -> std::io::Result<()> {
+        let comma = if self.count == 0 { "" } else { "," };
+        self.count += 1;
+        let text = self.reader.as_mut().map_or_else(|| format!("{comma}{token}"), |r| r.push(token));
+        write_now(&text)
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        let rest = self.reader.as_mut().map(AnswerReader::finish).unwrap_or_default();
+        write_now(&(rest + "\n"))
+    }
+}
+
+fn write_now(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Logits of every generated token.
+#[derive(Default)]
+struct Record {
+    tokens: Vec<u8>,
+    logits: Vec<u8>,
+}
+
+impl Record {
+    fn push(&mut self, step: &Step<'_>) {
+        self.tokens.extend(step.token.to_le_bytes());
+        self.logits.extend(step.logits.to_f64().iter().flat_map(|l| (*l as f32).to_le_bytes()));
+    }
+
+    fn save(&self, path: &std::path::Path, vocab: usize) -> anyhow::Result<()> {
+        use safetensors::tensor::{Dtype, TensorView};
+        let n = self.tokens.len() / 4;
+        let tokens = TensorView::new(Dtype::I32, vec![n], &self.tokens)?;
+        let logits = TensorView::new(Dtype::F32, vec![n, vocab], &self.logits)?;
+        safetensors::serialize_to_file([("tokens", tokens), ("logits", logits)], None, path)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
