@@ -1,4 +1,4 @@
-//! Hand-written GPU kernels for gpt-oss-class models, with one meaning on every backend.
+#![doc = include_str!("../README.md")]
 
 pub mod backend;
 pub mod cpu;
