@@ -1,6 +1,7 @@
 //! The `dropless` command.
 
 mod backends;
+mod checkpoints;
 mod devices;
 mod generate;
 mod output;
@@ -22,6 +23,10 @@ enum Command {
     Devices(devices::Args),
     /// Run a gpt-oss model: text or tokens in, text or tokens out
     Generate(generate::Args),
+    /// Write a checkpoint of random weights, so that everything runs without downloading a model
+    Synth(checkpoints::SynthArgs),
+    /// Rewrite a checkpoint in another layout, without loss
+    Convert(checkpoints::ConvertArgs),
     /// Judge every op on every backend found, against the reference and the golden vectors
     Verify(verify::Args),
 }
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Devices(args) => devices::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Synth(args) => checkpoints::run_synth(&args),
+        Command::Convert(args) => checkpoints::run_convert(&args),
         Command::Verify(args) => verify::run(&args),
     };
     match result {
