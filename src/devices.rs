@@ -24,9 +24,23 @@ pub struct Device {
     pub memory: u64,
 }
 
+/// Names of all backends, whether in this build or not.
+pub const BACKENDS: [&str; 4] = ["cpu", "cuda", "hip", "wgpu"];
+
 /// Looks for every backend. Loads driver libraries where they are present; creates no contexts and changes nothing.
 pub fn discover() -> Vec<Discovery> {
-    vec![cpu(), cuda(), hip(), wgpu()]
+    BACKENDS.into_iter().filter_map(discover_one).collect()
+}
+
+/// Looks for one backend, by name; `None` where there is none of that name.
+pub fn discover_one(backend: &str) -> Option<Discovery> {
+    match backend {
+        "cpu" => Some(cpu()),
+        "cuda" => Some(cuda()),
+        "hip" => Some(hip()),
+        "wgpu" => Some(wgpu()),
+        _ => None,
+    }
 }
 
 fn cpu() -> Discovery {
@@ -93,7 +107,8 @@ mod tests {
     #[test]
     fn every_backend_answers_in_words() {
         let all = discover();
-        assert_eq!(all.iter().map(|d| d.backend).collect::<Vec<_>>(), ["cpu", "cuda", "hip", "wgpu"]);
+        assert_eq!(all.iter().map(|d| d.backend).collect::<Vec<_>>(), BACKENDS);
+        assert_eq!(discover_one("tpu"), None);
         for found in all {
             match found.devices {
                 Ok(devices) => assert!(devices.iter().all(|d| !d.name.is_empty() && !d.driver.is_empty())),

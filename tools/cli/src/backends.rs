@@ -1,7 +1,7 @@
 //! Which backends a command runs on.
 
-use anyhow::{Context, bail, ensure};
-use dropless::devices::{Discovery, discover};
+use anyhow::{Context, anyhow, bail};
+use dropless::devices::{BACKENDS, Discovery, discover, discover_one};
 use std::collections::BTreeMap;
 
 /// A backend that can run something.
@@ -14,24 +14,20 @@ pub enum Choice {
 /// The backends asked for, or every one that is found and has kernels; and why the others are not among them. Absence of
 /// one that was asked for, on the command line or in DROPLESS_REQUIRE, is an error.
 pub fn choose(asked: &[String]) -> anyhow::Result<(Vec<Choice>, BTreeMap<&'static str, String>)> {
-    let found = discover();
-    let known: Vec<&str> = found.iter().map(|d| d.backend).collect();
-    for name in asked {
-        ensure!(known.contains(&name.as_str()), "there is no backend {name:?}; there are {}", known.join(", "));
+    if !asked.is_empty() {
+        return Ok((asked.iter().map(|name| one(name)).collect::<Result<_, _>>()?, BTreeMap::new()));
     }
     let required = std::env::var("DROPLESS_REQUIRE").unwrap_or_default();
     let (mut chosen, mut absent) = (Vec::new(), BTreeMap::new());
-    for backend in &found {
-        let named = asked.iter().any(|n| n == backend.backend);
-        let demanded = named || (asked.is_empty() && required.split(',').any(|n| n.trim() == backend.backend));
-        match usable(backend) {
-            Ok(choice) if asked.is_empty() || named => chosen.push(choice),
-            Ok(_) => {}
-            Err(why) if demanded => bail!("{} was asked for, but: {why}", backend.backend),
-            Err(why) if asked.is_empty() => {
-                absent.insert(backend.backend, why);
+    for found in discover() {
+        match usable(&found) {
+            Ok(choice) => chosen.push(choice),
+            Err(why) if required.split(',').any(|name| name.trim() == found.backend) => {
+                bail!("DROPLESS_REQUIRE asks for {}, but: {why}", found.backend)
             }
-            Err(_) => {}
+            Err(why) => {
+                absent.insert(found.backend, why);
+            }
         }
     }
     Ok((chosen, absent))
@@ -39,8 +35,9 @@ pub fn choose(asked: &[String]) -> anyhow::Result<(Vec<Choice>, BTreeMap<&'stati
 
 /// The backend of this name.
 pub fn one(name: &str) -> anyhow::Result<Choice> {
-    let (chosen, _) = choose(&[name.to_string()])?;
-    chosen.first().copied().with_context(|| format!("{name} is not usable"))
+    let found = discover_one(name);
+    let found = found.with_context(|| format!("there is no backend {name:?}; there are {}", BACKENDS.join(", ")))?;
+    usable(&found).map_err(|why| anyhow!("{name} was asked for, but: {why}"))
 }
 
 fn usable(backend: &Discovery) -> Result<Choice, String> {
