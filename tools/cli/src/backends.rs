@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub enum Choice {
     /// The reference.
     Cpu,
+    /// NVIDIA's.
+    Cuda,
 }
 
 /// The backends asked for, or every one that is found and has kernels; and why the others are not among them. Absence of
@@ -44,6 +46,7 @@ fn usable(backend: &Discovery) -> Result<Choice, String> {
     backend.devices.as_ref().map_err(String::clone)?;
     match (backend.backend, backend.kernels) {
         ("cpu", _) => Ok(Choice::Cpu),
+        ("cuda", Some(1..)) => Ok(Choice::Cuda),
         _ => Err("found, but this version ships no kernels for it".into()),
     }
 }

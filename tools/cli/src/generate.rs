@@ -4,6 +4,7 @@ use crate::backends::{self, Choice};
 use crate::output;
 use anyhow::Context;
 use clap::ValueEnum;
+use dropless::cuda::Cuda;
 use dropless::gpt_oss::generate::{Request, Sampling, Step, generate};
 use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
@@ -78,6 +79,7 @@ const MAX_CHUNK: usize = 128;
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match backends::one(&args.backend)? {
         Choice::Cpu => run_on(Cpu::new(), DType::F32, args),
+        Choice::Cuda => run_on(Cuda::new(0)?, DType::Bf16, args),
     }
 }
 

@@ -3,15 +3,17 @@
 use crate::backends::{self, Choice};
 use crate::output::{self, Format};
 use clap::ValueEnum;
+use dropless::Runtime;
+use dropless::cuda::Cuda;
 use dropless::kernel::AllOps;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Row, Status, conform};
-use dropless::Runtime;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -78,13 +80,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(folder) => Vectors::open(folder)?,
         None => Vectors::bundled()?,
     };
-    let filter = Filter { ops: args.op.clone(), cases: Vec::new(), variant: args.variant.clone() };
+    let filter = Filter { ops: args.op.clone(), variant: args.variant.clone(), ..Filter::default() };
     let mut rows = Vec::new();
     for backend in chosen {
         match backend {
             Choice::Cpu => {
                 let class = args.class.map_or(Class::F32, Class::from);
                 judge(&class.cpu(), class, args, &vectors, &filter, &mut rows);
+            }
+            Choice::Cuda => {
+                let class = args.class.map_or(Class::Bf16, Class::from);
+                judge(&Arc::new(Cuda::new(0)?), class, args, &vectors, &filter, &mut rows);
             }
         }
     }
@@ -109,7 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn judge<B: Runtime + AllOps>(
-    backend: &B,
+    backend: &Arc<B>,
     class: Class,
     args: &Args,
     vectors: &Vectors,
@@ -123,7 +129,7 @@ fn judge<B: Runtime + AllOps>(
     };
     let mut take = |set, report: Report| rows.extend(report.rows.into_iter().map(|row| Judged { set, row }));
     if args.vectors.is_none() {
-        take("cases", conform::run(backend, filter, progress));
+        take("cases", conform::run(&**backend, filter, progress));
     }
     take("vectors", vectors.run(backend, class, filter, progress));
     bar.finish_and_clear();
