@@ -1,39 +1,17 @@
 //! One mixture-of-experts layer as four launches: router, dispatch, up (gather + SwiGLU), down (weighted combine).
 
+mod spec;
+
+pub use spec::MoeSpec;
+
 use crate::backend::{Hint, Runtime, Scratch, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::{AllOps, Kernel};
-use crate::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
-use crate::op::moe::{DispatchArgs, DispatchSpec, RouteSpec, Score, SortArgs, SortSpec};
-use crate::op::{GroupedGemmArgs, GroupedGemmSpec, Swiglu, WeightFormat};
+use crate::op::moe::{DispatchArgs, DispatchSpec, SortArgs, SortSpec};
+use crate::op::{GroupedGemmArgs, GroupedGemmSpec};
 use crate::tensor::{View, ViewMut};
-
-/// A layer's dimensions and types.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct MoeSpec {
-    /// Tokens T.
-    pub tokens: usize,
-    /// Width of a token H.
-    pub hidden: usize,
-    /// Width of an expert I.
-    pub intermediate: usize,
-    /// Experts E.
-    pub experts: usize,
-    /// Experts a token k.
-    pub top_k: usize,
-    /// Type of the tokens, of what passes between the two GEMMs, and of the result.
-    pub x: DType,
-    /// Format of the experts' weights.
-    pub weights: WeightFormat,
-    /// Type of the router's weight and of all biases.
-    pub dense: DType,
-    /// How router weights come from logits.
-    pub score: Score,
-    /// The gated unit.
-    pub swiglu: Swiglu,
-}
 
 /// A layer's weights.
 pub struct MoeWeights<'a, B: Runtime> {
@@ -41,15 +19,15 @@ pub struct MoeWeights<'a, B: Runtime> {
     pub router: View<'a, B>,
     /// \[1, E\].
     pub router_bias: View<'a, B>,
-    /// As [`WeightFormat`] says, N = 2I, K = H.
+    /// As [`WeightFormat`](crate::op::WeightFormat) says, N = 2I, K = H.
     pub up: View<'a, B>,
-    /// For [`WeightFormat::Mxfp4`].
+    /// For [`WeightFormat::Mxfp4`](crate::op::WeightFormat::Mxfp4).
     pub up_scales: Option<View<'a, B>>,
     /// \[E, 2I\].
     pub up_bias: View<'a, B>,
-    /// As [`WeightFormat`] says, N = H, K = I.
+    /// As [`WeightFormat`](crate::op::WeightFormat) says, N = H, K = I.
     pub down: View<'a, B>,
-    /// For [`WeightFormat::Mxfp4`].
+    /// For [`WeightFormat::Mxfp4`](crate::op::WeightFormat::Mxfp4).
     pub down_scales: Option<View<'a, B>>,
     /// \[E, H\].
     pub down_bias: View<'a, B>,
@@ -78,51 +56,6 @@ pub struct MoeBlock<B: Runtime + AllOps> {
     sort: Kernel<SortSpec, B>,
     up: Kernel<GroupedGemmSpec, B>,
     down: Kernel<GroupedGemmSpec, B>,
-}
-
-impl MoeSpec {
-    /// Type of router logits and weights.
-    pub fn routing(&self) -> DType {
-        if self.x == DType::F64 { DType::F64 } else { DType::F32 }
-    }
-
-    fn router(&self) -> GroupedGemmSpec {
-        let MoeSpec { tokens, experts, hidden, x, dense, .. } = *self;
-        GroupedGemmSpec::linear(tokens, experts, hidden, x, dense, Some(dense), self.routing())
-    }
-
-    fn dispatch(&self) -> DispatchSpec {
-        let MoeSpec { tokens, experts, top_k, score, .. } = *self;
-        DispatchSpec {
-            route: RouteSpec { tokens, experts, top_k, logits: self.routing(), weight: self.routing(), score },
-        }
-    }
-
-    fn experts(&self, n: usize, k: usize) -> GroupedGemmSpec {
-        GroupedGemmSpec {
-            experts: self.experts,
-            local: LocalExperts { first: 0, count: self.experts },
-            rows: self.tokens * self.top_k,
-            weights: self.weights,
-            grouped: true,
-            ..GroupedGemmSpec::linear(0, n, k, self.x, self.dense, Some(self.dense), self.x)
-        }
-    }
-
-    fn up(&self) -> GroupedGemmSpec {
-        GroupedGemmSpec {
-            epilogue: Epilogue::Swiglu(self.swiglu),
-            gather: Some(Gather { input_rows: self.tokens, divide: self.top_k }),
-            ..self.experts(2 * self.intermediate, self.hidden)
-        }
-    }
-
-    fn down(&self) -> GroupedGemmSpec {
-        GroupedGemmSpec {
-            combine: Some(Combine { tokens: self.tokens, top_k: self.top_k, weight: self.routing() }),
-            ..self.experts(self.hidden, self.intermediate)
-        }
-    }
 }
 
 impl<B: Runtime> MoeBuffers<B> {

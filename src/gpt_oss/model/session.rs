@@ -5,7 +5,7 @@
 //! a new one. Its block table is as long as a full layer's; entries of pages that were recycled point at newer keys, which
 //! is harmless because the window never looks that far back.
 
-use super::Dims;
+use super::dims::Dims;
 use crate::backend::{Runtime, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
@@ -68,7 +68,7 @@ impl<B: Runtime> Session<B> {
         }
         let mut layers = Vec::with_capacity(dims.layer_paging.len());
         for kind in &dims.layer_paging {
-            let (k, v) = dims.pagings[*kind].1.store().shapes(dims.kv_heads, dims.head_dim);
+            let (k, v) = dims.pagings[*kind].1.store().shapes(dims.config.kv_heads, dims.config.head_dim);
             layers.push(LayerCache {
                 k: Tensor::empty(backend, dims.activations, &k)?,
                 v: Tensor::empty(backend, dims.activations, &v)?,

@@ -1,20 +1,20 @@
 //! The planned kernels for one row count, and the layers they run.
 
-use super::session::{LayerCache, PAGE_SIZE};
+use super::RopeConstants;
+use super::dims::Dims;
+use super::session::LayerCache;
 use super::weights::{LayerWeights, Linear};
 use super::workspace::Workspace;
-use super::{Dims, RopeConstants};
 use crate::backend::{Hint, Runtime, Scratch, Tensor};
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::gpt_oss::moe_block::{MoeBlock, linear_args};
 use crate::kernel::{AllOps, Kernel};
-use crate::op::flash_attn::{KvIndex, Lse, Mask, Window};
 use crate::op::{
-    EmbeddingArgs, EmbeddingSpec, FlashAttnArgs, FlashAttnSpec, GroupedGemmSpec, KvAppendArgs, KvAppendSpec,
-    RmsNormArgs, RmsNormSpec,
+    EmbeddingArgs, EmbeddingSpec, FlashAttnArgs, FlashAttnSpec, GroupedGemmArgs, GroupedGemmSpec, KvAppendArgs,
+    KvAppendSpec, RmsNormArgs, RmsNormSpec,
 };
-use crate::tensor::View;
+use crate::tensor::{View, ViewMut};
 
 /// Everything a forward pass over T tokens of one sequence launches, but the head.
 pub(super) struct Step<B: Runtime + AllOps> {
@@ -41,21 +41,22 @@ pub(super) enum Norm {
 impl<B: Runtime + AllOps> Step<B> {
     pub(super) fn plan(backend: &B, dims: &Dims, tokens: usize) -> Result<Self, Error> {
         let (act, hint) = (dims.activations, Hint::default());
-        let (q, kv) = (dims.q_heads * dims.head_dim, dims.kv_heads * dims.head_dim);
+        let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
         let linear = |n, k| {
             let spec = GroupedGemmSpec::linear(tokens, n, k, act, DType::Bf16, Some(DType::Bf16), act);
             Kernel::plan(backend, spec, hint)
         };
         let norm = RmsNormSpec {
             rows: tokens,
-            dim: dims.hidden,
-            eps: Scalar(dims.rms_eps),
+            dim: dims.config.hidden,
+            eps: Scalar(dims.config.rms_eps),
             x: act,
             weight: DType::Bf16,
             out: act,
             residual: false,
         };
-        let embedding = EmbeddingSpec { tokens, vocab: dims.vocab, dim: dims.hidden, table: DType::Bf16, out: act };
+        let embedding =
+            EmbeddingSpec { tokens, vocab: dims.config.vocab, dim: dims.config.hidden, table: DType::Bf16, out: act };
         let (mut append, mut attn) = (Vec::new(), Vec::new());
         for (window, paging) in &dims.pagings {
             append.push(Kernel::plan(backend, dims.kv_append(tokens, paging.store()), hint)?);
@@ -66,11 +67,11 @@ impl<B: Runtime + AllOps> Step<B> {
             embedding: Kernel::plan(backend, embedding, hint)?,
             first_norm: Kernel::plan(backend, norm, hint)?,
             norm: Kernel::plan(backend, RmsNormSpec { residual: true, ..norm }, hint)?,
-            q: linear(q, dims.hidden)?,
-            kv: linear(kv, dims.hidden)?,
+            q: linear(q, dims.config.hidden)?,
+            kv: linear(kv, dims.config.hidden)?,
             append,
             attn,
-            out: linear(dims.hidden, q)?,
+            out: linear(dims.config.hidden, q)?,
             moe: MoeBlock::plan(backend, dims.moe(tokens), hint)?,
         })
     }
@@ -191,48 +192,6 @@ impl<B: Runtime + AllOps> Step<B> {
     }
 }
 
-fn biased<'a, B: Runtime>(
-    a: View<'a, B>,
-    linear: &'a Linear<B>,
-    d: crate::tensor::ViewMut<'a, B>,
-) -> crate::op::GroupedGemmArgs<'a, B> {
+fn biased<'a, B: Runtime>(a: View<'a, B>, linear: &'a Linear<B>, d: ViewMut<'a, B>) -> GroupedGemmArgs<'a, B> {
     linear_args(a, linear.weight(), Some(linear.bias()), d)
-}
-
-impl Dims {
-    fn kv_append(&self, tokens: usize, store: crate::op::KvStore) -> KvAppendSpec {
-        KvAppendSpec {
-            tokens,
-            kv_heads: self.kv_heads,
-            q_heads: self.q_heads,
-            head_dim: self.head_dim,
-            x: self.activations,
-            cache: self.activations,
-            store,
-            positions: self.max_context,
-            table: self.wide(),
-            pairing: self.pairing,
-        }
-    }
-
-    fn flash_attn(&self, tokens: usize, window: usize, max_pages: usize, store: crate::op::KvStore) -> FlashAttnSpec {
-        FlashAttnSpec {
-            sequences: 1,
-            q_tokens: tokens,
-            max_q_len: tokens,
-            max_k_len: max_pages * PAGE_SIZE,
-            q_heads: self.q_heads,
-            kv_heads: self.kv_heads,
-            head_dim: self.head_dim,
-            q: self.activations,
-            kv: self.activations,
-            out: self.activations,
-            sm_scale: Scalar(self.sm_scale),
-            mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { Mask::Causal },
-            sinks: Some(DType::Bf16),
-            lse: Lse::None,
-            store,
-            index: KvIndex::BlockTable { max_pages },
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Activations and small index tensors, allocated once for the largest chunk and used by every layer.
 
-use super::Dims;
+use super::dims::Dims;
 use super::session::Session;
 use crate::backend::{Runtime, Scratch, Tensor};
 use crate::dtype::DType;
@@ -37,21 +37,21 @@ pub(super) struct Workspace<B: Runtime> {
 impl<B: Runtime> Workspace<B> {
     pub(super) fn new(backend: &B, dims: &Dims) -> Result<Self, Error> {
         let (t, act) = (dims.max_chunk, dims.activations);
-        let (q, kv) = (dims.q_heads * dims.head_dim, dims.kv_heads * dims.head_dim);
+        let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
         let new = |dtype, shape: &[usize]| Tensor::empty(backend, dtype, shape);
         let rows = |width| new(act, &[t, width]);
         Ok(Workspace {
-            x: [rows(dims.hidden)?, rows(dims.hidden)?],
+            x: [rows(dims.config.hidden)?, rows(dims.config.hidden)?],
             current: 0,
-            normed: rows(dims.hidden)?,
-            delta: rows(dims.hidden)?,
+            normed: rows(dims.config.hidden)?,
+            delta: rows(dims.config.hidden)?,
             q: rows(q)?,
             q_rotated: rows(q)?,
             k: rows(kv)?,
             v: rows(kv)?,
             attended: rows(q)?,
             moe: MoeBuffers::new(backend, &dims.moe(t))?,
-            logits: new(dims.wide(), &[HEAD_ROWS.min(t), dims.vocab])?,
+            logits: new(dims.wide(), &[HEAD_ROWS.min(t), dims.config.vocab])?,
             ids: new(DType::I32, &[t])?,
             positions: new(DType::I32, &[t])?,
             slots: dims.pagings.iter().map(|_| new(DType::I32, &[t])).collect::<Result<_, _>>()?,

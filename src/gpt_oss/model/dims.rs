@@ -1,0 +1,119 @@
+//! A model's dimensions under given options, and the specs of its kernels.
+
+use super::Options;
+use super::session::{PAGE_SIZE, Paging};
+use crate::dtype::{DType, Scalar};
+use crate::error::Error;
+use crate::gpt_oss::config::Config;
+use crate::gpt_oss::moe_block::MoeSpec;
+use crate::mutation::{Rule, wrong};
+use crate::op::flash_attn::{KvIndex, Lse, Mask, Window};
+use crate::op::{FlashAttnSpec, KvAppendSpec, KvStore, WeightFormat};
+
+/// Longest context a model is run with, whatever its config allows: the rope table is made for all of it.
+const MAX_CONTEXT: usize = 1 << 20;
+
+/// What plans and buffers depend on.
+pub(super) struct Dims {
+    pub config: Config,
+    pub activations: DType,
+    pub max_context: usize,
+    pub max_chunk: usize,
+    pub weights: WeightFormat,
+    /// Each window that some layer has (0: all keys), and how its layers keep their keys.
+    pub pagings: Vec<(usize, Paging)>,
+    /// Index into `pagings` of each layer.
+    pub layer_paging: Vec<usize>,
+}
+
+impl Dims {
+    pub(super) fn new(config: Config, options: &Options, weights: WeightFormat) -> Result<Self, Error> {
+        let max_context = options.max_context.min(config.max_context);
+        let max_chunk = options.max_chunk.min(max_context);
+        for (name, value) in [("max_context", max_context), ("max_chunk", max_chunk)] {
+            if value == 0 {
+                return Err(Error::input(name, "must be at least 1 token, got 0"));
+            }
+        }
+        if max_context > MAX_CONTEXT {
+            return Err(Error::input(
+                "max_context",
+                format!("must be at most {MAX_CONTEXT} tokens, got {max_context}"),
+            ));
+        }
+        if !options.activations.is_float() {
+            let problem = format!("must be f32, bf16, f16 or (cpu oracle) f64, got {}", options.activations);
+            return Err(Error::input("activations", problem));
+        }
+        let mut windows = config.layer_windows.clone();
+        if wrong(Rule::LayerParity) {
+            windows.rotate_left(1);
+        }
+        let mut pagings: Vec<(usize, Paging)> = Vec::new();
+        let mut layer_paging = Vec::with_capacity(windows.len());
+        for window in windows {
+            let known = pagings.iter().position(|(w, _)| *w == window);
+            layer_paging.push(known.unwrap_or(pagings.len()));
+            if known.is_none() {
+                pagings.push((window, Paging::new(window, max_context, max_chunk)));
+            }
+        }
+        Ok(Dims { config, activations: options.activations, max_context, max_chunk, weights, pagings, layer_paging })
+    }
+
+    /// Type of what bf16 would be too narrow for: logits, rope tables, router weights.
+    pub(super) fn wide(&self) -> DType {
+        if self.activations == DType::F64 { DType::F64 } else { DType::F32 }
+    }
+
+    pub(super) fn moe(&self, tokens: usize) -> MoeSpec {
+        MoeSpec {
+            tokens,
+            hidden: self.config.hidden,
+            intermediate: self.config.intermediate,
+            experts: self.config.experts,
+            top_k: self.config.top_k,
+            x: self.activations,
+            weights: self.weights,
+            dense: DType::Bf16,
+            score: self.config.score,
+            swiglu: self.config.swiglu,
+        }
+    }
+
+    pub(super) fn kv_append(&self, tokens: usize, store: KvStore) -> KvAppendSpec {
+        KvAppendSpec {
+            tokens,
+            kv_heads: self.config.kv_heads,
+            q_heads: self.config.q_heads,
+            head_dim: self.config.head_dim,
+            x: self.activations,
+            cache: self.activations,
+            store,
+            positions: self.max_context,
+            table: self.wide(),
+            pairing: self.config.pairing,
+        }
+    }
+
+    pub(super) fn flash_attn(&self, tokens: usize, window: usize, max_pages: usize, store: KvStore) -> FlashAttnSpec {
+        FlashAttnSpec {
+            sequences: 1,
+            q_tokens: tokens,
+            max_q_len: tokens,
+            max_k_len: max_pages * PAGE_SIZE,
+            q_heads: self.config.q_heads,
+            kv_heads: self.config.kv_heads,
+            head_dim: self.config.head_dim,
+            q: self.activations,
+            kv: self.activations,
+            out: self.activations,
+            sm_scale: Scalar(self.config.sm_scale),
+            mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { Mask::Causal },
+            sinks: Some(DType::Bf16),
+            lse: Lse::None,
+            store,
+            index: KvIndex::BlockTable { max_pages },
+        }
+    }
+}
