@@ -9,7 +9,8 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::{AllOps, Kernel};
-use crate::op::moe::{DispatchArgs, DispatchSpec, SortArgs, SortSpec};
+use crate::mutation::{Rule, wrong};
+use crate::op::moe::{DispatchArgs, DispatchSpec, Score, SortArgs, SortSpec};
 use crate::op::{GroupedGemmArgs, GroupedGemmSpec};
 use crate::tensor::{View, ViewMut};
 
@@ -155,8 +156,8 @@ impl<B: Runtime + AllOps> MoeBlock<B> {
         self.dispatch.enqueue(backend, args, scratch, queue)
     }
 
-    /// Instead of [`MoeBlock::dispatch`]: the experts are given, i32 \[T, k\], and weigh by a softmax over their own
-    /// `router_logits`. Waits for the logits.
+    /// Instead of [`MoeBlock::dispatch`]: the experts are given, i32 \[T, k\], and weigh by their own `router_logits` as the
+    /// spec's score says. Waits for the logits.
     ///
     /// # Errors
     /// [`Error::Input`] for another number of experts or one outside 0..E, else as [`Runtime::read`].
@@ -174,10 +175,12 @@ impl<B: Runtime + AllOps> MoeBlock<B> {
             let of_chosen = of_chosen.ok_or_else(|| {
                 Error::input("forced routing", format!("experts must be 0 to {}, got {chosen:?}", experts - 1))
             })?;
-            let max = of_chosen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let exp: Vec<f64> = of_chosen.iter().map(|l| (l - max).exp()).collect();
-            let sum: f64 = exp.iter().sum();
-            weights.extend(exp.iter().map(|e| e / sum));
+            // Over all of the row, renormalised, is over the chosen ones.
+            let whole_row = self.spec.score == Score::SoftmaxBeforeTopK { renormalize: false };
+            let over = if whole_row != wrong(Rule::SoftmaxOtherSide) { row } else { of_chosen.as_slice() };
+            let max = over.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = over.iter().map(|l| (l - max).exp()).sum();
+            weights.extend(of_chosen.iter().map(|l| (l - max).exp() / sum));
         }
         let weights = HostTensor::from_f64(self.spec.routing(), &[tokens, top_k], &weights)?;
         buffers.topk_weight.write_prefix(backend, weights.bytes.as_slice())?;

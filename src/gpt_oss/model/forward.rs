@@ -29,7 +29,7 @@ pub type Record<'a> = &'a mut dyn FnMut(&str, HostTensor);
 pub struct Forward<'a> {
     /// Which logits.
     pub logits: Logits,
-    /// Experts to use instead of the router's choice, \[layers, T, k\]; they weigh by a softmax over their own logits.
+    /// Experts to use instead of the router's choice, \[layers, T, k\]; their weights come from their own logits.
     pub routing: Option<&'a [i32]>,
     /// Receives `embed`, `layerN.post_attn`, `layerN.out` (the residual stream after attention and after the experts),
     /// `layerN.router_logits`, `layerN.topk_idx`, `layerN.topk_weight` and `final_norm`, each \[rows, ..\], once for every

@@ -9,7 +9,6 @@ use crate::backend::Runtime;
 use crate::gpt_oss::{Checkpoint, Config, Forward, Layout, Logits, Model, Options};
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
-use crate::op::moe::Score;
 
 /// The dimensions in `params.model`; config.json beside the weights says the same.
 fn config(p: &Params<'_>, layout: Layout, context: usize) -> Result<Config, Stop> {
@@ -90,9 +89,6 @@ pub(super) fn prefill<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>)
         return fail(format!("chunks {chunks:?} are not {} tokens", tokens.len()));
     }
     let (top_k, layers) = (model.config().top_k, model.config().layers);
-    if forced.is_some() && model.config().score != Score::SoftmaxAfterTopK {
-        return skip("forced routing with a softmax over all experts is not supported");
-    }
     if forced.as_ref().is_some_and(|f| Some(f.len()) != (layers * top_k).checked_mul(tokens.len())) {
         return fail("`routing` is not [layers, tokens, top_k]");
     }
