@@ -92,6 +92,12 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Maps the files anew: the pages that were read through the old maps no longer count as this process's memory.
+    pub(crate) fn remap(&mut self) -> Result<(), Error> {
+        self.files = self.files.iter().map(|f| SafetensorsFile::open(f.path())).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     /// The model's dimensions.
     pub fn config(&self) -> &Config {
         &self.config

@@ -20,7 +20,7 @@ const COMPANIONS: [&str; 5] = [
 ];
 
 /// Writes the checkpoint in folder `from` to folder `out` in another layout, in shards of at most `max_shard` bytes
-/// ([`MAX_SHARD`]), with the config.json of that layout and the tokenizer's files. Memory stays within one expert's weights.
+/// ([`MAX_SHARD`]), with the config.json of that layout and the tokenizer's files. Memory stays within one tensor of the source.
 ///
 /// # Errors
 /// What [`Checkpoint::open`] says of `from`; [`Error::File`] where it holds tensors that would be lost, or where `out` is not
@@ -32,13 +32,17 @@ pub fn convert(
     max_shard: u64,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), Error> {
-    let source = Checkpoint::open(from)?;
+    let mut source = Checkpoint::open(from)?;
+    let config = source.config().clone();
     if let Some(extra) = source.unknown_tensor() {
         return Err(Error::file(from, format!("tensor {extra} has no place in the {to} layout and would be lost")));
     }
-    source.config().to_json(to)?;
-    let new = NewCheckpoint::create(out, source.config(), to)?;
-    new.tensors(max_shard, progress, &mut |part, to| write(&source, part, to))?;
+    config.to_json(to)?;
+    let new = NewCheckpoint::create(out, &config, to)?;
+    new.tensors(max_shard, progress, &mut |part, to| {
+        source.remap()?;
+        write(&source, part, to)
+    })?;
     for name in COMPANIONS {
         let path = from.join(name);
         if path.is_file() {
