@@ -62,6 +62,7 @@ fn every_field_is_checked() {
         ("rope_scaling", json!([]), "a JSON object"),
         ("rope_scaling", json!({ "rope_type": "llama3" }), "\"yarn\" or \"default\", got \"llama3\""),
         ("rope_scaling", json!({ "factor": -2 }), "rope factor"),
+        ("rope_scaling", json!({ "mscale": 0.7 }), "`rope_scaling.mscale` must be absent"),
         ("rope_scaling", json!({ "beta_fast": 0.5 }), "above beta_slow"),
         ("rope_scaling", json!({ "original_max_position_embeddings": 0 }), "rope original context"),
         ("layer_types", json!(["full_attention"]), "a list of 4 layer types"),

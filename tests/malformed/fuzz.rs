@@ -62,6 +62,16 @@ static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     root
 });
 
+/// What is damaged below does run when it is whole.
+#[test]
+fn undamaged_files_run() {
+    for layout in [Layout::Hf, Layout::Original] {
+        run(config(layout), layout, weights(layout).to_vec()).unwrap();
+    }
+    run_checkpoint(&Checkpoint::open(&FOLDER.path().join("shards")).unwrap()).unwrap();
+    Tokenizer::from_file(&FOLDER.path().join("one/tokenizer.json")).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -177,6 +177,12 @@ impl<'a> Fields<'a> {
             Some((_, Some("default"))) => false,
             Some((v, _)) => return Err(self.wrong(&format!("{name}.rope_type"), "\"yarn\" or \"default\"", v)),
         };
+        // Other ways to set the factor on cosines and sines, which gpt-oss derives from `factor`.
+        for other in ["attention_factor", "mscale", "mscale_all_dim"] {
+            if let Some((_, value)) = inner.value(&[other])? {
+                return Err(self.wrong(&format!("{name}.{other}"), "absent, as in gpt-oss", value));
+            }
+        }
         let original = inner.count(&["original_max_position_embeddings"])?.or(self.count(&["initial_context_length"])?);
         let base = rope(head_dim, original.unwrap_or(4096));
         let real = |name, default: Scalar| Ok::<_, Error>(inner.real(&[name])?.map_or(default, Scalar));
