@@ -211,3 +211,28 @@ proptest! {
         prop_assert_eq!(row.message.is_empty(), row.status == Status::Passed, "{:?}", row);
     }
 }
+
+/// Numbers in JSON files are tensors too, and f64 that is exact in f32 is f32.
+#[test]
+fn inputs_may_come_from_json() {
+    let mut files = bundled().0.clone();
+    let numbers = json!({
+        "x": [[1.0, -2.0, 0.5, 4.0]], "w": [1.0, 1.0, 1.0, 0.1], "ids": [[2, 0], [1, 2]], "sorted": [1, 2, 0, 3],
+    });
+    files.insert("numbers.json".into(), serde_json::to_vec(&numbers).unwrap().into());
+    let at = |pointer: &str| json!({ "file": "numbers.json", "pointer": pointer });
+    let permute = json!({
+        "id": "ids", "op": "moe_permute", "inputs": { "topk_idx": at("/ids") },
+        "params": { "T": 2, "E": 3, "top_k": 2, "order": "expert_then_assignment_id" },
+        "expected": { "sorted_assignment": { "file": "numbers.json", "pointer": "/sorted", "compare": { "kind": "exact" } } },
+    });
+    let norm = json!({
+        "id": "norm", "op": "rms_norm", "inputs": { "x": at("/x"), "weight": at("/w") }, "params": { "eps": 0.0 },
+        "expected": { "y": { "file": "numbers.json", "pointer": "/x", "compare": { "kind": "abs", "abs": 0.1 } } },
+    });
+    let report = run(&set_with(files, vec![permute, norm]).unwrap());
+    assert_eq!(report.rows[0].status, Status::Passed, "{}", report.rows[0].message);
+    // 0.1 is not exact in f32.
+    assert_eq!(report.rows[1].status, Status::Skipped);
+    assert!(report.rows[1].message.contains("`weight`"), "{}", report.rows[1].message);
+}

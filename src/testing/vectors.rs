@@ -245,7 +245,7 @@ fn expected_values(files: &Files, entry: &Value, role: &str) -> Result<Values, S
     }
     match Values::from_json(&case::resolve_json(files, entry, role)?) {
         Some(values) => Ok(values),
-        None => fail(format!("expected `{role}` is not a list of numbers")),
+        None => fail(format!("expected `{role}` is not made of numbers")),
     }
 }
 

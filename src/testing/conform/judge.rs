@@ -31,6 +31,7 @@ impl Judged {
         oracle: &Outputs,
         twin: &Outputs,
         bounds: &[(&'static str, Bound)],
+        accumulation: f64,
     ) -> Result<(), Error> {
         if got.status != oracle.status {
             self.wrong.push(format!("status word {:?} instead of {:?}", got.status, oracle.status));
@@ -38,7 +39,7 @@ impl Judged {
         for (name, got) in got.iter() {
             let exact = Bound::Exact;
             let bound = bounds.iter().find(|(n, _)| n == name).map_or(&exact, |(_, b)| b);
-            match tensor(got, oracle.get(name)?, twin.get(name)?, bound) {
+            match tensor(got, oracle.get(name)?, twin.get(name)?, bound, accumulation) {
                 Ok(worst) => self.worst = self.worst.max(worst),
                 Err(words) => self.wrong.push(format!("{name}: {words}")),
             }
@@ -56,7 +57,13 @@ fn ulp(dtype: DType, x: f64) -> f64 {
     (2.0 * dtype.unit_roundoff() * below).max(dtype.smallest())
 }
 
-fn tensor(got: &HostTensor, oracle: &HostTensor, twin: &HostTensor, bound: &Bound) -> Result<f64, String> {
+fn tensor(
+    got: &HostTensor,
+    oracle: &HostTensor,
+    twin: &HostTensor,
+    bound: &Bound,
+    accumulation: f64,
+) -> Result<f64, String> {
     let (values, wants, twins) = (got.to_f64(), oracle.to_f64(), twin.to_f64());
     if values.len() != wants.len() {
         return Err(format!("{} elements instead of {}", values.len(), wants.len()));
@@ -76,9 +83,12 @@ fn tensor(got: &HostTensor, oracle: &HostTensor, twin: &HostTensor, bound: &Boun
         } else if !value.is_finite() || !rounded.is_finite() {
             return Err(format!("element {i} is {value}, the oracle says {want:e}"));
         }
-        let allowed = match bound {
-            Bound::Exact => 0.0,
-            Bound::Within(bounds) => bounds.get(i).copied().unwrap_or(0.0) + 2.0 * ulp(got.dtype, *want),
+        let (off, allowed) = match bound {
+            Bound::Exact => (0.0, 0.0),
+            Bound::Within(bounds) => {
+                let off = bounds.get(i).copied().unwrap_or(0.0);
+                (off, off + 2.0 * ulp(got.dtype, *want))
+            }
         };
         let error = if same(*value, rounded) { 0.0 } else { (value - want).abs() };
         // Not `error > allowed`: a NaN bound must not pass.
@@ -90,7 +100,8 @@ fn tensor(got: &HostTensor, oracle: &HostTensor, twin: &HostTensor, bound: &Boun
         if rounded.is_finite() {
             errors += (value - want).powi(2);
             twin_errors += (twins[i] - want).powi(2);
-            floor += (ulp(got.dtype, *want) / 2.0).powi(2);
+            let typical = if accumulation > 0.0 { off / accumulation } else { 0.0 };
+            floor += (ulp(got.dtype, *want) / 2.0).max(typical).powi(2);
             count += 1;
         }
     }
@@ -98,7 +109,7 @@ fn tensor(got: &HostTensor, oracle: &HostTensor, twin: &HostTensor, bound: &Boun
     Ok(worst)
 }
 
-/// `rms(got - oracle) <= 2 rms(twin - oracle)`, the twin's not taken below the rounding of the output.
+/// `rms(got - oracle) <= 2 rms(twin - oracle)`, the twin's not taken below `floor`.
 /// Fewer elements than [`ENOUGH`] are no statistic: the bound of each element judges them.
 fn rms(errors: f64, twin_errors: f64, floor: f64, count: usize) -> Result<(), String> {
     if count < ENOUGH {

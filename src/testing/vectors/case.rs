@@ -1,6 +1,7 @@
 //! What a case asks for: parameters and inputs, read with errors in words.
 
 use super::Class;
+use super::compare::Values;
 use super::files::Files;
 use crate::dtype::DType;
 use crate::error::Error;
@@ -96,16 +97,20 @@ impl<'a> Case<'a> {
         resolve_tensor(self.files, self.input(role)?, role)
     }
 
-    /// A floating-point input as it is stored, or widened to what `class` computes in where it is f64.
+    /// A floating-point input as it is stored. f64 is taken by class f64 alone, by the others where all of it is exact in f32.
     pub(super) fn float(&self, role: &str, class: Class) -> Result<HostTensor, Stop> {
         let tensor = self.tensor(role)?;
-        match tensor.dtype {
-            DType::F64 if class != Class::F64 => {
-                skip(format!("input `{role}` is f64, which class {class} does not take"))
-            }
-            d if d.is_float() => Ok(tensor),
-            d => skip(format!("input `{role}` is {d}, not floating point")),
+        if !tensor.dtype.is_float() {
+            return skip(format!("input `{role}` is {}, not floating point", tensor.dtype));
         }
+        if tensor.dtype != DType::F64 || class == Class::F64 {
+            return Ok(tensor);
+        }
+        let values = tensor.to_f64();
+        if values.iter().any(|v| f64::from(*v as f32) != *v && !v.is_nan()) {
+            return skip(format!("input `{role}` is f64 that f32 does not hold, which class {class} does not take"));
+        }
+        Ok(HostTensor::from_f64(DType::F32, &tensor.shape, &values)?)
     }
 
     /// A floating-point input as f32, or f64 in class f64: tables and weights that ops take in one type only.
@@ -149,6 +154,9 @@ fn text_of<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The tensor that a reference names.
 pub(super) fn resolve_tensor(files: &Files, reference: &Value, what: &str) -> Result<HostTensor, Stop> {
+    if reference.get("pointer").is_some() {
+        return json_tensor(&resolve_json(files, reference, what)?, what);
+    }
     let (Some(file), Some(tensor)) = (text_of(reference, "file"), text_of(reference, "tensor")) else {
         return fail(format!("`{what}` must be a reference with `file` and `tensor`"));
     };
@@ -162,6 +170,18 @@ pub(super) fn resolve_tensor(files: &Files, reference: &Value, what: &str) -> Re
         // The tensor is there and the file was checked as a whole when it was opened: its type is what is not known.
         Err(e) => skip(e.to_string()),
     }
+}
+
+/// Numbers of a JSON file as a tensor: i32 where all are such integers, else f64.
+fn json_tensor(value: &Value, what: &str) -> Result<HostTensor, Stop> {
+    let Some(Values { shape, data, .. }) = Values::from_json(value) else {
+        return fail(format!("`{what}` is not made of numbers"));
+    };
+    let integer = |x: &f64| x.fract() == 0.0 && i32::try_from(*x as i64).is_ok();
+    if data.iter().all(integer) {
+        return Ok(HostTensor::from_i32(&shape, &data.iter().map(|x| *x as i32).collect::<Vec<_>>())?);
+    }
+    Ok(HostTensor::from_f64(DType::F64, &shape, &data)?)
 }
 
 /// The JSON value that a reference names.

@@ -21,10 +21,18 @@ impl Values {
         Values { shape: tensor.shape.clone(), data: tensor.to_f64(), dtype: Some(tensor.dtype) }
     }
 
-    /// A flat list of numbers.
+    /// Numbers in lists of equal length, however deep.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
-        let data: Vec<f64> = value.as_array()?.iter().map(Value::as_f64).collect::<Option<_>>()?;
-        Some(Values { shape: vec![data.len()], data, dtype: None })
+        let Some(list) = value.as_array() else {
+            return Some(Values { shape: Vec::new(), data: vec![value.as_f64()?], dtype: None });
+        };
+        let parts: Vec<Values> = list.iter().map(Values::from_json).collect::<Option<_>>()?;
+        let inner = parts.first().map(|p| p.shape.clone()).unwrap_or_default();
+        if parts.iter().any(|p| p.shape != inner) {
+            return None;
+        }
+        let shape = std::iter::once(list.len()).chain(inner).collect();
+        Some(Values { shape, data: parts.into_iter().flat_map(|p| p.data).collect(), dtype: None })
     }
 
     /// Rows of the first axis by index.
