@@ -22,6 +22,14 @@ struct FlashAttnParams {
     int page_count;          // pages of the cache
     unsigned index, causal, lse_kind;
     float sm_scale;
-    unsigned unused;
+    float scale_log2;   // sm_scale * log2(e)
+    float* partial;     // scratch: what splits leave to be combined
+    int splits, tiles;  // shares of a sequence's keys; tiles of query rows in the longest sequence
+    // Of the 16-bit caches that tensor cores read by eights of neighbouring keys: bytes from a key to the next, from a page
+    // to the next (packed: from an eight to the next) and of a head; log2 of eights in a page.
+    long long k_page, v_page;
+    unsigned k_token, v_token;
+    unsigned head_bytes, page_shift;
+    unsigned q_aligned, kv_aligned; // to 16 bytes, everywhere
 };
-static_assert(sizeof(FlashAttnParams) == 264, "mirrored in Rust");
+static_assert(sizeof(FlashAttnParams) == 320, "mirrored in Rust");

@@ -53,24 +53,30 @@ __device__ __forceinline__ Sequence sequence(const FlashAttnParams& p, int s, un
     return out;
 }
 
+// Page `nth` of the sequence, -1 where it is not in the cache.
+__device__ __forceinline__ int page_of(const FlashAttnParams& p, const Sequence& s, int nth) {
+    const int page = p.index == BLOCK_TABLE ? p.pages[s.id * p.pages_stride + nth] : p.pages[s.k_first + nth];
+    if (page >= 0 && page < p.page_count) return page;
+    report(p.status, FAULT_PAGE);
+    return -1;
+}
+
 // Slot of key j, -1 where its page is not in the cache.
 __device__ __forceinline__ int slot_of(const FlashAttnParams& p, const Sequence& s, int j) {
     if (p.index == CU_SEQLENS || p.index == START_LEN) return s.k_first + j;
-    const int nth = j / p.store.page_size;
-    const int page = p.index == BLOCK_TABLE ? p.pages[s.id * p.pages_stride + nth] : p.pages[s.k_first + nth];
-    if (page < 0 || page >= p.page_count) {
-        report(p.status, FAULT_PAGE);
-        return -1;
-    }
-    return page * p.store.page_size + j % p.store.page_size;
+    const int page = page_of(p, s, j / p.store.page_size);
+    return page < 0 ? -1 : page * p.store.page_size + j % p.store.page_size;
+}
+
+// What can be wrong with the offsets, looked at by one warp.
+__device__ __forceinline__ void check_all_offsets(const FlashAttnParams& p) {
+    check_offsets(p.cu_seqlens_q, p.sequences + 1, p.q_tokens, p.status);
+    if (p.index == CU_SEQLENS) check_offsets(p.k_first, p.sequences + 1, int(p.store.slots), p.status);
+    if (p.index == INDPTR) check_offsets(p.k_first, p.sequences + 1, p.page_limit, p.status);
 }
 
 // Everything that can be wrong with the sequences, each looked at by one block's first warp.
 __device__ __forceinline__ void check_sequences(const FlashAttnParams& p) {
-    if (blockIdx.x == 0) {
-        check_offsets(p.cu_seqlens_q, p.sequences + 1, p.q_tokens, p.status);
-        if (p.index == CU_SEQLENS) check_offsets(p.k_first, p.sequences + 1, int(p.store.slots), p.status);
-        if (p.index == INDPTR) check_offsets(p.k_first, p.sequences + 1, p.page_limit, p.status);
-    }
+    if (blockIdx.x == 0) check_all_offsets(p);
     for (int s = blockIdx.x; s < p.sequences; s += gridDim.x) sequence(p, s, p.status);
 }
