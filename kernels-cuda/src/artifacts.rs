@@ -3,6 +3,7 @@
 use crate::Artifact;
 
 /// Every kernel of this crate, in the order of the table.
+#[rustfmt::skip]
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact {
         ops: &["rms_norm"],
@@ -164,20 +165,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         sm: 80,
         exact: false,
         ptx_version: 80,
-        entries: &[
-            c"decode_bf16_64_8",
-            c"decode_bf16_64_16",
-            c"decode_bf16_128_8",
-            c"decode_bf16_128_16",
-            c"decode_f16_64_8",
-            c"decode_f16_64_16",
-            c"decode_f16_128_8",
-            c"decode_f16_128_16",
-            c"combine_64_8",
-            c"combine_64_16",
-            c"combine_128_8",
-            c"combine_128_16",
-        ],
+        entries: &[c"decode_bf16_64_8", c"decode_bf16_64_16", c"decode_bf16_128_8", c"decode_bf16_128_16", c"decode_f16_64_8", c"decode_f16_64_16", c"decode_f16_128_8", c"decode_f16_128_16", c"combine_64_8", c"combine_64_16", c"combine_128_8", c"combine_128_16"],
         warps: 8,
         block_m: 16,
         block_n: 16,

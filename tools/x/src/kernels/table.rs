@@ -87,6 +87,7 @@ const HEAD: &str = "//! Made from variants.toml by `cargo x kernels cuda`. Do no
 use crate::Artifact;
 
 /// Every kernel of this crate, in the order of the table.
+#[rustfmt::skip]
 pub const ARTIFACTS: &[Artifact] = &[
 ";
 
