@@ -208,6 +208,24 @@ proptest! {
         }
     }
 
+    /// Rows of a grouped GEMM do not see each other: two batches in one call give what each gives alone.
+    #[test]
+    fn batches_may_be_concatenated(rows in 2usize..12, at in any::<prop::sample::Index>(), n in 1usize..20, weights in weights(), seed: u64) {
+        let linear = GroupedGemmSpec::linear(rows, n, 64, DType::Bf16, DType::F32, Some(DType::F32), DType::F32);
+        let whole = GroupedGemmSpec { weights, ..linear };
+        let inputs = whole.fill(Data::Usual, &mut Random::new(seed)).unwrap();
+        let of = |rows: std::ops::Range<usize>| {
+            let mut inputs = inputs.clone();
+            let a = &mut inputs[0].1;
+            let bytes = a.bytes.slice(rows.start * 128..rows.end * 128).unwrap();
+            *a = HostTensor::new(a.dtype, &[rows.len(), 64], bytes).unwrap();
+            let op = GroupedGemmSpec { rows: rows.len(), ..whole };
+            run(&Cpu::new(), &op, &inputs, Options::default()).unwrap().get("d").unwrap().bytes.as_slice().to_vec()
+        };
+        let cut = 1 + at.index(rows - 1);
+        prop_assert_eq!(of(0..rows), [of(0..cut), of(cut..rows)].concat());
+    }
+
     /// A prompt in two chunks through the cache gives what it gives at once; so do pages of any size in any layout.
     #[test]
     fn chunks_and_pages_do_not_show(len in 2usize..40, at in any::<prop::sample::Index>(), mask in mask(), place in place(), seed: u64) {

@@ -63,8 +63,8 @@ impl Conform for GroupedGemmSpec {
     }
 
     /// The sums of absolute values, `A = Σ |a| |w| + |bias|`, come from the oracle itself on magnitudes. A row is then off by
-    /// `δ = c u A`, SwiGLU carries that on as [`through_swiglu`] says, and a combine adds, for each row, the rounding that a
-    /// kernel may do when it stores it in the output's type, and its own sum.
+    /// `δ = c u A`, SwiGLU carries that on as `through_swiglu` says, and a combine adds its own sum: rows stay
+    /// unrounded until then.
     fn bounds(&self, inputs: &Inputs, _: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error> {
         let linear = GroupedGemmSpec { epilogue: Epilogue::None, combine: None, d: DType::F64, ..*self };
         let mut positive = magnitudes(inputs)?;
@@ -83,7 +83,7 @@ impl Conform for GroupedGemmSpec {
         let Some(combine) = self.combine else { return Ok(vec![("d", Bound::Within(off))]) };
         let row_of = input(inputs, "row_of")?.to_i32().unwrap_or_default();
         let weights = input(inputs, "combine_weight")?.to_f64();
-        let (width, store) = (self.n_out(), self.d.unit_roundoff());
+        let width = self.n_out();
         let mut bound = vec![0.0; combine.tokens * width];
         let sum = 2.0 * (combine.top_k as f64 + 1.0) * U;
         for (slot, row) in row_of.iter().enumerate() {
@@ -92,7 +92,7 @@ impl Conform for GroupedGemmSpec {
                 let (y, off) = (y[row * width + i].abs(), off[row * width + i]);
                 // Rows that nobody owns are poison here and contribute zero there.
                 if !y.is_nan() {
-                    bound[slot / combine.top_k * width + i] += weights[slot].abs() * (off + (store + sum) * y);
+                    bound[slot / combine.top_k * width + i] += weights[slot].abs() * (off + sum * y);
                 }
             }
         }
