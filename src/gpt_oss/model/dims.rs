@@ -61,7 +61,8 @@ impl Dims {
         Ok(Dims { config, activations: options.activations, max_context, max_chunk, weights, pagings, layer_paging })
     }
 
-    /// Type of what bf16 would be too narrow for: logits, rope tables, router weights.
+    /// Type of what bf16 would be too narrow for: the residual stream, logits, rope tables, router weights. In bf16 every
+    /// layer would round the whole stream, and near-ties between experts would fall the other way.
     pub(super) fn wide(&self) -> DType {
         if self.activations == DType::F64 { DType::F64 } else { DType::F32 }
     }
@@ -74,6 +75,7 @@ impl Dims {
             experts: self.config.experts,
             top_k: self.config.top_k,
             x: self.activations,
+            out: self.wide(),
             weights: self.weights,
             dense: DType::Bf16,
             score: self.config.score,

@@ -42,21 +42,21 @@ impl<B: Runtime + AllOps> Step<B> {
     pub(super) fn plan(backend: &B, dims: &Dims, tokens: usize) -> Result<Self, Error> {
         let (act, hint) = (dims.activations, Hint::default());
         let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
-        let linear = |n, k| {
-            let spec = GroupedGemmSpec::linear(tokens, n, k, act, DType::Bf16, Some(DType::Bf16), act);
+        let linear = |n, k, out| {
+            let spec = GroupedGemmSpec::linear(tokens, n, k, act, DType::Bf16, Some(DType::Bf16), out);
             Kernel::plan(backend, spec, hint)
         };
         let norm = RmsNormSpec {
             rows: tokens,
             dim: dims.config.hidden,
             eps: Scalar(dims.config.rms_eps),
-            x: act,
+            x: dims.wide(),
             weight: DType::Bf16,
             out: act,
             residual: false,
         };
-        let embedding =
-            EmbeddingSpec { tokens, vocab: dims.config.vocab, dim: dims.config.hidden, table: DType::Bf16, out: act };
+        let (vocab, hidden) = (dims.config.vocab, dims.config.hidden);
+        let embedding = EmbeddingSpec { tokens, vocab, dim: hidden, table: DType::Bf16, out: dims.wide() };
         let (mut append, mut attn) = (Vec::new(), Vec::new());
         for (window, paging) in &dims.pagings {
             append.push(Kernel::plan(backend, dims.kv_append(tokens, paging.store()), hint)?);
@@ -67,11 +67,11 @@ impl<B: Runtime + AllOps> Step<B> {
             embedding: Kernel::plan(backend, embedding, hint)?,
             first_norm: Kernel::plan(backend, norm, hint)?,
             norm: Kernel::plan(backend, RmsNormSpec { residual: true, ..norm }, hint)?,
-            q: linear(q, dims.config.hidden)?,
-            kv: linear(kv, dims.config.hidden)?,
+            q: linear(q, hidden, act)?,
+            kv: linear(kv, hidden, act)?,
             append,
             attn,
-            out: linear(dims.config.hidden, q)?,
+            out: linear(hidden, q, dims.wide())?,
             moe: MoeBlock::plan(backend, dims.moe(tokens), hint)?,
         })
     }

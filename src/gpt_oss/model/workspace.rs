@@ -40,11 +40,12 @@ impl<B: Runtime> Workspace<B> {
         let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
         let new = |dtype, shape: &[usize]| Tensor::empty(backend, dtype, shape);
         let rows = |width| new(act, &[t, width]);
+        let stream = || new(dims.wide(), &[t, dims.config.hidden]);
         Ok(Workspace {
-            x: [rows(dims.config.hidden)?, rows(dims.config.hidden)?],
+            x: [stream()?, stream()?],
             current: 0,
             normed: rows(dims.config.hidden)?,
-            delta: rows(dims.config.hidden)?,
+            delta: stream()?,
             q: rows(q)?,
             q_rotated: rows(q)?,
             k: rows(kv)?,

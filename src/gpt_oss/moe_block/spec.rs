@@ -18,8 +18,10 @@ pub struct MoeSpec {
     pub experts: usize,
     /// Experts a token k.
     pub top_k: usize,
-    /// Type of the tokens, of what passes between the two GEMMs, and of the result.
+    /// Type of the tokens and of what passes between the two GEMMs.
     pub x: DType,
+    /// Type of the result.
+    pub out: DType,
     /// Format of the experts' weights.
     pub weights: WeightFormat,
     /// Type of the router's weight and of all biases.
@@ -69,6 +71,7 @@ impl MoeSpec {
 
     pub(super) fn down(&self) -> GroupedGemmSpec {
         GroupedGemmSpec {
+            d: self.out,
             combine: Some(Combine { tokens: self.tokens, top_k: self.top_k, weight: self.routing() }),
             ..self.experts(self.hidden, self.intermediate)
         }
