@@ -18,6 +18,7 @@ mod plan;
 mod rms_norm;
 mod rope;
 mod swiglu;
+mod tiles;
 
 pub use discover::{devices, kernels};
 pub use memory::CudaBuffer;

@@ -1,4 +1,5 @@
 #pragma once
+#include "faults.cuh"
 #include "rows.cuh"
 #include "swiglu.cuh"
 
@@ -7,8 +8,8 @@ constexpr unsigned DENSE = 0, MXFP4 = 1, MXFP4_GGUF = 2, MXFP4_TILED = 3;
 // Mirrors `Params` in src/cuda/grouped_gemm.rs.
 struct GroupedGemmParams {
     Rows a, w, bias;     // w: [local * N, K] where dense, else bytes; bias: base 0 where there is none
-    Rows d;              // [R, N'], or scratch of that size in front of a combine
-    Rows out;            // [T, N'], with a combine
+    Rows d;              // [R, N']; scratch where `out` is made of it: [splits * R, N' (N if splits > 1)]
+    Rows out;            // [T, N'] with a combine, [R, N'] where K is split without one
     const unsigned char* w_scales;
     const int* offsets;  // null: all rows are expert 0's
     const int* row_index;
@@ -24,6 +25,21 @@ struct GroupedGemmParams {
     int tokens, top_k;   // of the combine; top_k 0: none
     unsigned format;
     unsigned gated;
-    unsigned unused;
+    int splits;          // of K: part s of row r is row s * R + r of `d`, not gated yet
+    unsigned a_aligned, w_aligned; // every row (block) starts at a multiple of 16 bytes
 };
-static_assert(sizeof(GroupedGemmParams) == 248, "mirrored in Rust");
+static_assert(sizeof(GroupedGemmParams) == 256, "mirrored in Rust");
+
+// Column c of a tile's row. With a gated epilogue gate and up alternate, however they are stored.
+__device__ __forceinline__ int weight_row(const GroupedGemmParams& p, int c) {
+    return p.gated && p.unit.halves ? c % 2 * (p.n / 2) + c / 2 : c;
+}
+
+// Row of `a` that row r reads, -1: zeros.
+__device__ __forceinline__ long long input_row(const GroupedGemmParams& p, int r) {
+    if (!p.divide) return r;
+    const int index = p.row_index[r];
+    if (index >= 0 && index / p.divide < p.input_rows) return index / p.divide;
+    report(p.status, FAULT_ROW_INDEX);
+    return -1;
+}

@@ -1,6 +1,6 @@
 // Any types, any shape, in f32: FMAs on tiles of BLOCK_M rows x BLOCK_N weight rows, BLOCK_K at a time. A thread owns
 // 4 x 4 results. What tensor cores cannot take runs here.
-#include "combine.cuh"
+#include "finish.cuh"
 #include "weights.cuh"
 
 static_assert(BLOCK_K == 32, "one block of MXFP4: its sum is scaled as a whole");
@@ -47,20 +47,6 @@ __device__ __forceinline__ Tile find_tile(const GroupedGemmParams& p, int index)
         tiles = __shfl_sync(ALL_LANES, sum, 31);
     }
     return {-1, 0, 0};
-}
-
-// Column c of a tile's row. With a gated epilogue gate and up alternate, however they are stored.
-__device__ __forceinline__ int weight_row(const GroupedGemmParams& p, int c) {
-    return p.gated && p.unit.halves ? c % 2 * (p.n / 2) + c / 2 : c;
-}
-
-// Row of `a` that row r reads, -1: zeros.
-__device__ __forceinline__ long long input_row(const GroupedGemmParams& p, int r) {
-    if (!p.divide) return r;
-    const int index = p.row_index[r];
-    if (index >= 0 && index / p.divide < p.input_rows) return index / p.divide;
-    report(p.status, FAULT_ROW_INDEX);
-    return -1;
 }
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gemm(const __grid_constant__ GroupedGemmParams p) {
@@ -134,6 +120,6 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gemm(const __gr
     }
 }
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_combine(const __grid_constant__ GroupedGemmParams p) {
-    combine_tokens(p);
+extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_finish(const __grid_constant__ GroupedGemmParams p) {
+    finish_rows(p);
 }

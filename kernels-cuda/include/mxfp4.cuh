@@ -1,6 +1,7 @@
 // MXFP4 in its three layouts: `Layout` in src/mxfp4/layout.rs. Elements come without their block's scale, which is a factor
 // of the whole block and is applied to its sum: no scale overflows that way, from 2^-127 to 2^127.
 #pragma once
+#include "ptx/mma.cuh"
 
 // Value of an E2M1 code. As the exponent and the top mantissa bit of an f32, a code is its value times 2^-126.
 __device__ __forceinline__ float e2m1(unsigned code) {
@@ -39,4 +40,37 @@ __device__ __forceinline__ void tiled8(const unsigned char* tile, int r, int k, 
         out[i] = e2m1(pair & 15);
         out[i + 1] = e2m1(pair >> 4);
     }
+}
+
+// Signs of nibbles 0..3 (FIRST 0) or 4..7 (FIRST 2) in the top bits of bytes, over their magnitudes' high bytes.
+template <int FIRST>
+__device__ __forceinline__ unsigned with_signs(unsigned codes, unsigned shifted, unsigned high_bytes) {
+    constexpr unsigned BYTES = FIRST == 0 ? 0x5140 : 0x7362; // low nibbles from `shifted`, high ones from `codes`
+    return high_bytes | (__byte_perm(shifted, codes, BYTES) & 0x80808080);
+}
+
+// Eight codes, the first in the lowest nibble, as pairs of bf16: 15 instructions. Byte tables hold what the eight
+// magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like.
+__device__ __forceinline__ void e2m1_pairs(MmaBf16, unsigned codes, unsigned (&out)[4]) {
+    constexpr unsigned HIGH0 = 0x3f3f3f00, HIGH1 = 0x40404040, LOW0 = 0xc0800000, LOW1 = 0xc0804000;
+    const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
+    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(HIGH0, HIGH1, front));
+    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(HIGH0, HIGH1, back));
+    const unsigned low_a = __byte_perm(LOW0, LOW1, front), low_b = __byte_perm(LOW0, LOW1, back);
+    out[0] = __byte_perm(low_a, high_a, 0x5140);
+    out[1] = __byte_perm(low_a, high_a, 0x7362);
+    out[2] = __byte_perm(low_b, high_b, 0x5140);
+    out[3] = __byte_perm(low_b, high_b, 0x7362);
+}
+
+// As pairs of f16, whose low byte is zero for all of them.
+__device__ __forceinline__ void e2m1_pairs(MmaF16, unsigned codes, unsigned (&out)[4]) {
+    constexpr unsigned HIGH0 = 0x3e3c3800, HIGH1 = 0x46444240;
+    const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
+    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(HIGH0, HIGH1, front));
+    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(HIGH0, HIGH1, back));
+    out[0] = __byte_perm(high_a, 0, 0x1404);
+    out[1] = __byte_perm(high_a, 0, 0x3424);
+    out[2] = __byte_perm(high_b, 0, 0x1404);
+    out[3] = __byte_perm(high_b, 0, 0x3424);
 }

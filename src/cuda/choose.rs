@@ -45,10 +45,8 @@ pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hi
     for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME)) {
         let verdict = match hint.variant {
             Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
-            Some(_) => runs_on(artifact, device, ptx_version).and_then(|()| op.legal(artifact)),
-            None => runs_on(artifact, device, ptx_version)
-                .and_then(|()| op.legal(artifact))
-                .and_then(|()| op.suits(artifact)),
+            Some(_) => may_run(op, artifact, device, ptx_version),
+            None => may_run(op, artifact, device, ptx_version).and_then(|()| op.suits(artifact, device, hint)),
         };
         match verdict {
             Ok(()) => return Ok(Choice { artifact, rejected }),
@@ -57,6 +55,24 @@ pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hi
     }
     let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
     Err(unsupported(if lines.is_empty() { "no variant was compiled for it".into() } else { lines.join("\n") }))
+}
+
+fn may_run<O: CudaOp>(op: &O, artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result<(), String> {
+    runs_on(artifact, device, ptx_version)?;
+    op.legal(artifact)?;
+    fits(op, artifact, device)
+}
+
+/// Is there the shared memory that the variant's blocks take?
+///
+/// # Errors
+/// Both amounts, in words.
+pub(super) fn fits<O: CudaOp>(op: &O, artifact: &Artifact, device: &DeviceInfo) -> Result<(), String> {
+    let (need, have) = (op.shared_bytes(artifact), device.shared_bytes);
+    if need > have {
+        return Err(format!("a block takes {need} bytes of shared memory, there are {have}"));
+    }
+    Ok(())
 }
 
 fn runs_on(artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result<(), String> {

@@ -4,7 +4,7 @@ mod params;
 
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
-use crate::backend::{Backend, DeviceInfo};
+use crate::backend::{Backend, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
@@ -89,7 +89,7 @@ impl CudaOp for FlashAttnSpec {
         if artifact.variant == DECODE { self.tensor_cores_take_it() } else { Ok(()) }
     }
 
-    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+    fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         let (rows, most) = (self.packed_rows(), artifact.block_m as usize);
         if artifact.variant == DECODE && rows > most {
             return Err(format!("made for up to {most} queries times heads of a key head, these are {rows}"));

@@ -1,10 +1,11 @@
-//! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens.
+//! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens or K is split.
 
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
 use super::swiglu::Unit;
+use super::tiles::Tiles;
 use super::{Cuda, Stream};
-use crate::backend::DeviceInfo;
+use crate::backend::{DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::mxfp4::Tiled;
@@ -42,16 +43,20 @@ struct Params {
     top_k: i32,
     format: u32,
     gated: u32,
-    unused: u32,
+    splits: i32,
+    a_aligned: u32,
+    w_aligned: u32,
 }
 
-const _: () = assert!(size_of::<Params>() == 248);
+const _: () = assert!(size_of::<Params>() == 256);
 
+/// Most blocks a multiprocessor of the second launch.
+const FINISH_BLOCKS: usize = 16;
 /// Most blocks in the second dimension of a grid.
 const MAX_GRID_Y: usize = 65_535;
 
 impl Params {
-    fn new(op: &GroupedGemmSpec, args: &GroupedGemmArgs<'_, Cuda>, scratch: u64) -> Self {
+    fn new(op: &GroupedGemmSpec, args: &GroupedGemmArgs<'_, Cuda>, splits: usize, scratch: u64) -> Self {
         let pointer = |view: &Option<View<'_, Cuda>>| view.as_ref().map_or(0, |v| *v.mem());
         let (format, weight) = match op.weights {
             WeightFormat::Dense(dtype) => (0, dtype),
@@ -64,7 +69,11 @@ impl Params {
             Epilogue::Swiglu(swiglu) => (1, Unit::from(&swiglu)),
         };
         let out = Rows::output(&args.d);
-        let d = if op.combine.is_some() { Rows::contiguous(scratch, op.n_out(), DType::F32) } else { out };
+        let part = if splits > 1 { op.n } else { op.n_out() };
+        let d = if finishes(op, splits) { Rows::contiguous(scratch, part, DType::F32) } else { out };
+        let aligned = |mem: u64, row: usize, of: DType| {
+            (mem.is_multiple_of(16) && (row * of.bytes()).is_multiple_of(16) && op.k.is_multiple_of(8)).into()
+        };
         Params {
             a: Rows::input(&args.a),
             w: Rows::contiguous(*args.w.mem(), op.k, weight),
@@ -91,23 +100,51 @@ impl Params {
             top_k: op.combine.map_or(0, |c| c.top_k as i32),
             format,
             gated,
-            unused: 0,
+            splits: splits as i32,
+            a_aligned: aligned(*args.a.mem(), args.a.info().row_stride, op.a),
+            w_aligned: match op.weights {
+                WeightFormat::Dense(of) => aligned(*args.w.mem(), op.k, of),
+                _ => args.w.mem().is_multiple_of(16).into(),
+            },
         }
     }
 }
 
+/// Is `out` made by the second launch?
+fn finishes(op: &GroupedGemmSpec, splits: usize) -> bool {
+    op.combine.is_some() || splits > 1
+}
+
 impl CudaOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        let most = MAX_GRID_Y * artifact.block_n as usize;
-        if self.n > most {
-            return Err(format!("takes up to {most} weight rows, these are {}", self.n));
+        match Tiles::of(artifact) {
+            Some(tiles) => tiles.legal(self),
+            None => {
+                let most = MAX_GRID_Y * artifact.block_n as usize;
+                if self.n > most {
+                    return Err(format!("takes up to {most} weight rows, these are {}", self.n));
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    /// The rows in f32, where a combine follows.
-    fn scratch_bytes(&self, _: &Artifact, _: &DeviceInfo) -> usize {
-        self.combine.map_or(0, |_| self.rows.saturating_mul(self.n_out()).saturating_mul(4))
+    fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        Tiles::of(artifact).map_or(Ok(()), |tiles| tiles.suits(self, device, hint))
+    }
+
+    fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        Tiles::of(artifact).map_or(0, |tiles| tiles.shared_bytes(self))
+    }
+
+    /// The rows in f32, or their parts, where `out` is made of them.
+    fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
+        let splits = Tiles::of(artifact).map_or(1, |tiles| tiles.splits(self, device));
+        if !finishes(self, splits) {
+            return 0;
+        }
+        let columns = if splits > 1 { self.n } else { self.n_out() };
+        splits.saturating_mul(self.rows).saturating_mul(columns).saturating_mul(4)
     }
 
     fn launch(
@@ -116,18 +153,29 @@ impl CudaOp for GroupedGemmSpec {
         scratch: u64,
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
-        let (op, artifact) = (&plan.op, plan.artifact);
-        if !matches!(op.weights, WeightFormat::Dense(_)) && !args.w.mem().is_multiple_of(4) {
-            return Err(Error::input("grouped_gemm `w`", "MXFP4 weights must be aligned to 4 bytes"));
+        let (op, artifact, device) = (&plan.op, plan.artifact, plan.info());
+        let tiles = Tiles::of(artifact);
+        let splits = tiles.map_or(1, |t| t.splits(op, device));
+        let params = Params::new(op, &args, splits, scratch);
+        match tiles {
+            Some(tiles) => plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?,
+            None => {
+                if !matches!(op.weights, WeightFormat::Dense(_)) && !args.w.mem().is_multiple_of(4) {
+                    return Err(Error::input("grouped_gemm `w`", "MXFP4 weights must be aligned to 4 bytes"));
+                }
+                // Every expert may leave one tile part empty.
+                let rows = op.rows.div_ceil(artifact.block_m.max(1) as usize) + if op.grouped { op.experts } else { 0 };
+                let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
+                plan.record(0, [rows, columns, 1], stream, &params)?;
+            }
         }
-        let params = Params::new(op, &args, scratch);
-        // Every expert may leave one tile part empty.
-        let tiles = op.rows.div_ceil(artifact.block_m.max(1) as usize) + if op.grouped { op.experts } else { 0 };
-        let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
-        plan.record(0, [tiles, columns, 1], stream, &params)?;
-        match op.combine {
-            Some(combine) => plan.record(1, [combine.tokens, 1, 1], stream, &params),
-            None => Ok(()),
+        if !finishes(op, splits) {
+            return Ok(());
         }
+        // A thread makes eight columns of a row.
+        let threads = op.out_rows().saturating_mul(op.n_out().div_ceil(8));
+        let most = FINISH_BLOCKS * device.units.max(1) as usize;
+        let blocks = threads.div_ceil(32 * artifact.warps as usize).min(most);
+        plan.record_with(artifact.entries.len() - 1, [blocks, 1, 1], 0, stream, &params)
     }
 }

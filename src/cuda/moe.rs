@@ -3,7 +3,7 @@
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
-use crate::backend::DeviceInfo;
+use crate::backend::{DeviceInfo, Hint};
 use crate::error::Error;
 use crate::op::moe::{
     CombineArgs, CombineSpec, DispatchArgs, DispatchSpec, PermuteArgs, PermuteSpec, RouteArgs, RouteSpec, Score,
@@ -115,7 +115,7 @@ impl SortSpec {
 }
 
 impl CudaOp for SortSpec {
-    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+    fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         self.suits_tokens(artifact)
     }
 
@@ -143,7 +143,7 @@ impl CudaOp for SortSpec {
 }
 
 impl CudaOp for DispatchSpec {
-    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+    fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         self.sort().suits_tokens(artifact)
     }
 

@@ -34,8 +34,8 @@ pub trait CudaOp: Op {
     ///
     /// # Errors
     /// What it is better for, in words.
-    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
-        let _ = artifact;
+    fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        let _ = (artifact, device, hint);
         Ok(())
     }
 
@@ -80,13 +80,25 @@ impl<O> Plan<O> {
         stream: &Stream<'_>,
         params: &P,
     ) -> Result<(), Error> {
+        self.record_with(index, grid, self.shared, stream, params)
+    }
+
+    /// The same with another amount of dynamic shared memory, for kernels of a variant that use less than the others.
+    pub(super) fn record_with<P: Pod>(
+        &self,
+        index: usize,
+        grid: [usize; 3],
+        shared: u32,
+        stream: &Stream<'_>,
+        params: &P,
+    ) -> Result<(), Error> {
         if grid.contains(&0) {
             return Ok(());
         }
         // Kernels stride over the grid in x, which may be cut; y and z are used only where they are small.
         let grid = [grid[0].min(i32::MAX as usize) as u32, grid[1] as u32, grid[2] as u32];
         let Some(function) = self.functions.get(index) else { return Ok(()) };
-        let shape = Launch { grid, threads: 32 * self.artifact.warps, shared: self.shared };
+        let shape = Launch { grid, threads: 32 * self.artifact.warps, shared };
         self.device.launch(*function, shape, stream, params)
     }
 }

@@ -1,0 +1,100 @@
+// Which tiles there are, from the offsets on the device: every block works the list out for itself and takes tiles
+// blockIdx.x, + gridDim.x, ...
+#pragma once
+#include "offsets.cuh"
+#include "params.cuh"
+
+constexpr int MAX_EXPERTS = 512;
+// Row tiles that are walked together for every column tile, so that both operands of neighbours are still in L2.
+constexpr int ROW_GROUP = 16;
+
+// BLOCK_M rows of one expert by BLOCK_N weight rows, one part of K.
+struct Tile {
+    int expert; // local; -1: weights are elsewhere, the rows are zero
+    int row, rows, col, split;
+};
+
+// In shared memory.
+struct Schedule {
+    int row_begin[MAX_EXPERTS + 1];
+    int tile_begin[MAX_EXPERTS + 1]; // in row tiles
+
+    // By the whole block; synchronises.
+    __device__ __forceinline__ void build(const GroupedGemmParams& p) {
+        if (threadIdx.x < 32) {
+            read_offsets(p);
+            __syncwarp();
+            count_tiles(p);
+        }
+        __syncthreads();
+    }
+
+    __device__ __forceinline__ long long tiles(const GroupedGemmParams& p) const {
+        return (long long)tile_begin[p.experts] * column_tiles(p) * p.splits;
+    }
+
+    __device__ __forceinline__ Tile tile(const GroupedGemmParams& p, long long index) const {
+        const int columns = column_tiles(p), split = int(index % p.splits);
+        index /= p.splits;
+        const int row_tile = int(index / columns);
+        int e = 0; // the last expert that starts at or before it
+        for (int step = MAX_EXPERTS; step > 0; step /= 2) {
+            if (e + step < p.experts && tile_begin[e + step] <= row_tile) e += step;
+        }
+        const int own = tile_begin[e + 1] - tile_begin[e];
+        const long long within = index - (long long)tile_begin[e] * columns;
+        const int group = int(within / ((long long)ROW_GROUP * columns));
+        const int rest = int(within - (long long)group * ROW_GROUP * columns);
+        const int height = min(ROW_GROUP, own - group * ROW_GROUP);
+        const int row = row_begin[e] + (group * ROW_GROUP + rest % height) * BLOCK_M;
+        const int local = e - p.local_first;
+        return {local >= 0 && local < p.local_count ? local : -1, row, min(BLOCK_M, row_begin[e + 1] - row),
+                rest / height * BLOCK_N, split};
+    }
+
+  private:
+    static __device__ __forceinline__ int column_tiles(const GroupedGemmParams& p) {
+        return (p.n + BLOCK_N - 1) / BLOCK_N;
+    }
+
+    // The offsets, each clamped to between the one before it and R.
+    __device__ __forceinline__ void read_offsets(const GroupedGemmParams& p) {
+        const int lane = threadIdx.x % 32;
+        if (p.offsets && blockIdx.x == 0) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
+        int before = 0;
+        for (int at = 0; at <= p.experts; at += 32) {
+            const int i = at + lane;
+            const int whole = i == 0 ? 0 : p.rows;
+            int most = i > p.experts ? 0 : p.offsets ? clamped(p.offsets[i], p.rows) : whole;
+#pragma unroll
+            for (int step = 1; step < 32; step *= 2) {
+                const int below = __shfl_up_sync(ALL_LANES, most, step);
+                if (lane >= step) most = max(most, below);
+            }
+            most = max(most, before);
+            if (i <= p.experts) row_begin[i] = most;
+            before = __shfl_sync(ALL_LANES, most, 31);
+        }
+    }
+
+    // Rows of experts that are not here are zeroed by tiles of their own, unless the second launch leaves them out.
+    __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
+        const int lane = threadIdx.x % 32;
+        const bool zeros = p.top_k == 0 && p.splits == 1;
+        int before = 0;
+        for (int at = 0; at < p.experts; at += 32) {
+            const int i = at + lane, local = i - p.local_first;
+            const bool mine = i < p.experts && (zeros || (local >= 0 && local < p.local_count));
+            const int own = mine ? (row_begin[i + 1] - row_begin[i] + BLOCK_M - 1) / BLOCK_M : 0;
+            int sum = own;
+#pragma unroll
+            for (int step = 1; step < 32; step *= 2) {
+                const int below = __shfl_up_sync(ALL_LANES, sum, step);
+                if (lane >= step) sum += below;
+            }
+            if (i < p.experts) tile_begin[i] = before + sum - own;
+            before += __shfl_sync(ALL_LANES, sum, 31);
+        }
+        if (lane == 0) tile_begin[p.experts] = before;
+    }
+};

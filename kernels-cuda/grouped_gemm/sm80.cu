@@ -1,0 +1,160 @@
+// Tensor cores, bf16 or f16. Weights are the 16-row operand of mma.m16n8k16 and rows of `a` the 8-column one, so that a few
+// rows waste little. STAGES of cp.async; MXFP4 becomes bf16 (f16) in registers without its block scales, which multiply the
+// f32 sum of each block: exact for every scale.
+#include "epilogue.cuh"
+#include "finish.cuh"
+#include "fragments.cuh"
+
+// Dynamic shared memory, in bytes from its start: `shared_bytes` in src/cuda/grouped_gemm.rs. The finished tile takes the
+// place of the stages.
+template <unsigned FORMAT>
+struct Layout {
+    static constexpr int STAGED = STAGES * Stage<FORMAT>::BYTES, TILE = BLOCK_M * TILE_PITCH * 4;
+    static constexpr int PANEL_AT = STAGED > TILE ? STAGED : TILE;
+    static constexpr int ROWS_AT = PANEL_AT + PANEL_BYTES<FORMAT>;
+    static constexpr int BIAS_AT = ROWS_AT + BLOCK_M * 8;
+    static constexpr int SCHEDULE_AT = BIAS_AT + BLOCK_N * 4;
+};
+
+// What a warp owns: 16 ROWS weight rows from `row` on by 8 COLUMNS rows of `a` from `column` on.
+template <class T, unsigned FORMAT>
+struct WarpTile {
+    // Two warps over the rows of `a` read less shared memory, but would decode MXFP4 twice.
+    static constexpr int COLUMN_WARPS = FORMAT == DENSE && BLOCK_M >= 128 ? 2 : 1, ROW_WARPS = WARPS / COLUMN_WARPS;
+    static constexpr int ROWS = BLOCK_N / ROW_WARPS / 16, COLUMNS = BLOCK_M / COLUMN_WARPS / 8;
+    float sum[ROWS][COLUMNS][4];
+
+    static __device__ __forceinline__ int row() { return threadIdx.x / 32 % ROW_WARPS * ROWS * 16; }
+    static __device__ __forceinline__ int column() { return threadIdx.x / 32 / ROW_WARPS * COLUMNS * 8; }
+
+    // One stage; `step` is its number since the panel of scales was loaded.
+    __device__ __forceinline__ void multiply(unsigned stage, unsigned panel, int step, int rows) {
+#pragma unroll(FORMAT == DENSE ? 2 : 1) // decoding both halves at once does not fit the registers
+        for (int h = 0; h < 2; h++) {
+            Weights<ROWS> w;
+            load_weights<T, FORMAT>(stage + BLOCK_M * ROW_BYTES, panel, row(), step, h, w);
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++) {
+                if (BLOCK_M <= 16 && n * 8 >= rows) break;
+                const uint4 b = load_rows<FORMAT>(stage, column() + n * 8, h);
+#pragma unroll
+                for (int m = 0; m < ROWS; m++) {
+                    if constexpr (FORMAT == DENSE) {
+                        mma_16816(T{}, sum[m][n], w.a[m], b.x, b.y);
+                        mma_16816(T{}, sum[m][n], w.a[m] + 4, b.z, b.w);
+                    } else {
+                        float block[4] = {};
+                        mma_16816(T{}, block, w.a[m], b.x, b.y);
+                        mma_16816(T{}, block, w.a[m] + 4, b.z, b.w);
+#pragma unroll
+                        for (int i = 0; i < 4; i++) sum[m][n][i] += w.scale[m][i / 2] * block[i];
+                    }
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, char* shared) {
+#pragma unroll
+        for (int m = 0; m < ROWS; m++) {
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
+            }
+        }
+        const long long k_tiles = (p.k + BLOCK_K - 1) / BLOCK_K;
+        const int first = int(k_tiles * tile.split / p.splits), last = int(k_tiles * (tile.split + 1) / p.splits);
+        const char* const* rows = (const char* const*)(shared + Layout<FORMAT>::ROWS_AT);
+        char* panel = shared + Layout<FORMAT>::PANEL_AT;
+        const auto load = [&](int step, int slot) {
+            const unsigned stage = shared_address(shared) + slot * Stage<FORMAT>::BYTES;
+            if (step < last) {
+                load_a(p, rows, step * BLOCK_K, stage);
+                load_w<FORMAT>(p, tile, step * BLOCK_K, stage + BLOCK_M * ROW_BYTES);
+            }
+            cp_async_commit();
+        };
+#pragma unroll 1
+        for (int s = 0; s < STAGES - 1; s++) load(first + s, s);
+        int slot = 0, next = STAGES - 1;
+#pragma unroll 1
+        for (int step = first; step < last; step++) {
+            cp_async_wait<STAGES - 2>();
+            __syncthreads(); // the stage is there for all warps, and all have done with the one loaded over next
+            const int in_panel = (step - first) % (PANEL / 2);
+            if (FORMAT == MXFP4 && in_panel == 0) {
+                load_scales(p, tile, step * BLOCK_K, panel);
+                __syncthreads();
+            }
+            load(step + STAGES - 1, next);
+            multiply(shared_address(shared) + slot * Stage<FORMAT>::BYTES, shared_address(panel), in_panel, tile.rows);
+            slot = slot + 1 == STAGES ? 0 : slot + 1;
+            next = next + 1 == STAGES ? 0 : next + 1;
+        }
+        cp_async_wait<0>();
+    }
+
+    // Into the tile of the epilogue.
+    __device__ __forceinline__ void put(float* results) const {
+        const int lane = threadIdx.x % 32;
+        results += (column() + lane % 4 * 2) * TILE_PITCH + row() + lane / 4;
+#pragma unroll
+        for (int m = 0; m < ROWS; m++) {
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) results[(n * 8 + i % 2) * TILE_PITCH + m * 16 + i / 2 * 8] = sum[m][n][i];
+            }
+        }
+    }
+};
+
+template <class T, unsigned FORMAT>
+__device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
+    extern __shared__ __align__(128) char shared[];
+    const char** rows = (const char**)(shared + Layout<FORMAT>::ROWS_AT);
+    float *results = (float*)shared, *bias = (float*)(shared + Layout<FORMAT>::BIAS_AT);
+    Schedule& schedule = *(Schedule*)(shared + Layout<FORMAT>::SCHEDULE_AT);
+    schedule.build(p);
+    const long long tiles = schedule.tiles(p);
+    for (long long index = blockIdx.x; index < tiles; index += gridDim.x) {
+        const Tile tile = schedule.tile(p, index);
+        if (tile.expert < 0) {
+            store_zeros(p, tile);
+            continue;
+        }
+        for (int r = threadIdx.x; r < BLOCK_M; r += THREADS) {
+            const long long row = r < tile.rows ? input_row(p, tile.row + r) : -1;
+            rows[r] = row < 0 ? nullptr : address(p.a, row, 0);
+        }
+        load_bias(p, tile, bias);
+        __syncthreads();
+        WarpTile<T, FORMAT> warp;
+        warp.run(p, tile, shared);
+        __syncthreads(); // all have read the last stage
+        warp.put(results);
+        __syncthreads();
+        store_tile(p, tile, results, bias);
+        __syncthreads(); // before the next tile is loaded over this one
+    }
+}
+
+constexpr int MIN_BLOCKS = BLOCK_M >= 128 ? 2 : BLOCK_M >= 64 ? 3 : 4;
+
+#define KERNEL(NAME, T, FORMAT)                                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)                            \
+        NAME(const __grid_constant__ GroupedGemmParams p) {                                      \
+        grouped_gemm<T, FORMAT>(p);                                                              \
+    }
+
+KERNEL(grouped_gemm_bf16_dense, MmaBf16, DENSE)
+KERNEL(grouped_gemm_bf16_mxfp4, MmaBf16, MXFP4)
+KERNEL(grouped_gemm_bf16_tiled, MmaBf16, MXFP4_TILED)
+KERNEL(grouped_gemm_f16_dense, MmaF16, DENSE)
+KERNEL(grouped_gemm_f16_mxfp4, MmaF16, MXFP4)
+KERNEL(grouped_gemm_f16_tiled, MmaF16, MXFP4_TILED)
+
+extern "C" __global__ void __launch_bounds__(THREADS) grouped_finish(const __grid_constant__ GroupedGemmParams p) {
+    finish_rows(p);
+}

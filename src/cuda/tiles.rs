@@ -1,0 +1,204 @@
+//! The tile variants of the grouped GEMM on tensor cores: what they take, what they need, which is cheapest.
+
+use super::choose::fits;
+use crate::backend::{DeviceInfo, Hint};
+use crate::dtype::DType;
+use crate::op::grouped_gemm::GroupedGemmSpec;
+use crate::op::{Epilogue, GateUp, Op, WeightFormat};
+use dropless_kernels_cuda::{ARTIFACTS, Artifact};
+
+/// Blocks of 32 elements in a panel of scales, and bytes of its rows: `PANEL` and `PANEL_PITCH` of fragments.cuh.
+const PANEL_PITCH: u32 = 64 * 2 + 4;
+/// Bytes of `Schedule` of schedule.cuh.
+const SCHEDULE: u32 = 2 * 513 * 4;
+/// Stages that a part of a split K has at least: filling the pipeline must be worth it.
+const MIN_STEPS: usize = 8;
+/// Most parts of K.
+const MAX_SPLITS: usize = 8;
+/// What a tile costs beside its rows, in rows: reading and decoding its weights.
+const WEIGHT_COST: usize = 16;
+
+/// A variant with pipeline stages.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles<'a>(&'a Artifact);
+
+impl<'a> Tiles<'a> {
+    /// `None` for the variant without tensor cores.
+    pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
+        (artifact.stages > 0).then_some(Tiles(artifact))
+    }
+
+    /// # Errors
+    /// What tensor cores do not take, in words.
+    pub(super) fn legal(self, op: &GroupedGemmSpec) -> Result<(), String> {
+        if !matches!(op.a, DType::Bf16 | DType::F16) {
+            return Err(format!("multiplies bf16 or f16, `a` is {}", op.a));
+        }
+        match op.weights {
+            WeightFormat::Dense(of) if of != op.a => Err(format!("multiplies one type, `a` is {} and `w` {of}", op.a)),
+            WeightFormat::Mxfp4Gguf => Err("does not take GGUF blocks: 17 bytes are aligned to nothing".into()),
+            WeightFormat::Mxfp4Tiled => match op.epilogue {
+                Epilogue::Swiglu(s) if s.layout == GateUp::Halves => {
+                    Err("does not take prepacked weights with gate and up in halves: their tiles hold one of the two"
+                        .into())
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// Which variant is cheaper, in words.
+    pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        let rows = hint.rows.unwrap_or(op.rows);
+        let others = ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)).filter_map(Tiles::of);
+        let best = others.filter(|t| fits(op, t.0, device).is_ok()).min_by_key(|t| t.cost(op, rows));
+        match best {
+            Some(best) if best.cost(op, rows) < self.cost(op, rows) => {
+                let each = rows.div_ceil(touched(op, rows).max(1));
+                Err(format!("{} is cheaper for {each} rows an expert", best.0.variant))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn cost(self, op: &GroupedGemmSpec, rows: usize) -> usize {
+        self.row_tiles(op, rows).saturating_mul(WEIGHT_COST + self.0.block_m as usize)
+    }
+
+    /// Tiles over rows that lie evenly with their experts.
+    fn row_tiles(self, op: &GroupedGemmSpec, rows: usize) -> usize {
+        let experts = touched(op, rows);
+        experts * rows.div_ceil(experts.max(1)).div_ceil(self.0.block_m as usize)
+    }
+
+    fn tiles(self, op: &GroupedGemmSpec, row_tiles: usize) -> usize {
+        row_tiles.saturating_mul(op.n.div_ceil(self.0.block_n as usize))
+    }
+
+    /// Parts of K: as many as occupy the device where there are few tiles.
+    pub(super) fn splits(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
+        let tiles = self.tiles(op, self.row_tiles(op, op.rows)).max(1);
+        // Small tiles wait for memory: more of them must be under way.
+        let (enough, wanted) = if self.0.block_m <= 16 { (2, 3) } else { (1, 2) };
+        let units = device.units.max(1) as usize;
+        if tiles >= enough * units {
+            return 1;
+        }
+        let most = op.k.div_ceil(self.0.block_k as usize * MIN_STEPS).min(MAX_SPLITS);
+        (wanted * units).div_ceil(tiles).clamp(1, most.max(1))
+    }
+
+    /// Blocks of the grid: each takes tile after tile. No more than there can be tiles or run at a time.
+    pub(super) fn blocks(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
+        let partial = if op.grouped { op.experts.min(op.rows) } else { 0 };
+        let row_tiles = (op.rows / self.0.block_m as usize).saturating_add(partial + 1);
+        let tiles = self.tiles(op, row_tiles).saturating_mul(self.splits(op, device));
+        let by_memory = device.shared_bytes / self.shared_bytes(op).max(1);
+        let by_threads = 1024 / (32 * self.0.warps);
+        let resident = device.units.max(1) * by_memory.min(by_threads).max(1);
+        tiles.clamp(1, resident as usize)
+    }
+
+    /// `Layout` of sm80.cu and what follows it.
+    pub(super) fn shared_bytes(self, op: &GroupedGemmSpec) -> u32 {
+        let Artifact { block_m, block_n, stages, .. } = *self.0;
+        let (weights, panel) = match op.weights {
+            WeightFormat::Dense(_) => (128 * block_n, 0),
+            WeightFormat::Mxfp4 => (32 * block_n, PANEL_PITCH * block_n),
+            _ => (544 * block_n / 16, 0),
+        };
+        let (staged, tile) = (stages * (128 * block_m + weights), 4 * block_m * (block_n + 4));
+        staged.max(tile) + panel + 8 * block_m + 4 * block_n + SCHEDULE
+    }
+
+    /// Index of the kernel among the variant's entries.
+    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+        let format = match op.weights {
+            WeightFormat::Dense(_) => 0,
+            WeightFormat::Mxfp4 => 1,
+            _ => 2,
+        };
+        format + if op.a == DType::F16 { 3 } else { 0 }
+    }
+}
+
+/// Experts that own any of `rows` rows, at most.
+fn touched(op: &GroupedGemmSpec, rows: usize) -> usize {
+    rows.min(op.local.count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::choose::choose;
+    use super::*;
+    use crate::backend::Arch;
+    use crate::op::{LocalExperts, Swiglu};
+
+    fn device(sm: u16, units: u32, shared_bytes: u32) -> DeviceInfo {
+        DeviceInfo { name: "test".into(), arch: Arch::Sm(sm), units, shared_bytes }
+    }
+
+    fn h200() -> DeviceInfo {
+        device(90, 132, 232_448)
+    }
+
+    /// The first matrix of a gpt-oss-20b block with four experts a token.
+    fn up(tokens: usize) -> GroupedGemmSpec {
+        let linear = GroupedGemmSpec::linear(tokens * 4, 5760, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
+        GroupedGemmSpec {
+            experts: 32,
+            local: LocalExperts { first: 0, count: 32 },
+            weights: WeightFormat::Mxfp4,
+            epilogue: Epilogue::Swiglu(Swiglu::GPT_OSS),
+            grouped: true,
+            ..linear
+        }
+    }
+
+    fn variant(op: &GroupedGemmSpec, device: &DeviceInfo, rows: Option<usize>) -> &'static str {
+        choose(op, device, 80, Hint { rows, variant: None }).unwrap().variant()
+    }
+
+    #[test]
+    fn tiles_grow_with_the_rows_an_expert_has() {
+        let names = [1, 64, 256, 512, 1024, 8192].map(|tokens| variant(&up(tokens), &h200(), None));
+        let (small, middle, large) = ("sm80_16x64", "sm80_64x128", "sm80_128x128");
+        assert_eq!(names, [small, small, small, middle, large, large]);
+        assert_eq!(variant(&up(8192), &h200(), Some(16)), small, "the hint says what is typical");
+    }
+
+    #[test]
+    fn what_tensor_cores_do_not_take_runs_without_them() {
+        let halves = Epilogue::Swiglu(Swiglu::SILU);
+        for op in [
+            GroupedGemmSpec { a: DType::F32, ..up(64) },
+            GroupedGemmSpec { weights: WeightFormat::Mxfp4Gguf, ..up(64) },
+            GroupedGemmSpec { weights: WeightFormat::Dense(DType::F16), ..up(64) },
+            GroupedGemmSpec { weights: WeightFormat::Mxfp4Tiled, epilogue: halves, ..up(64) },
+        ] {
+            assert_eq!(variant(&op, &h200(), None), "simt", "{op:?}");
+        }
+        assert_eq!(variant(&up(64), &device(75, 40, 65_536), None), "simt");
+    }
+
+    #[test]
+    fn tiles_fit_the_shared_memory() {
+        let dense = GroupedGemmSpec { weights: WeightFormat::Dense(DType::Bf16), ..up(8192) };
+        assert_eq!(variant(&dense, &h200(), None), "sm80_128x128");
+        assert_eq!(variant(&dense, &device(86, 84, 101_376), None), "sm80_64x128");
+    }
+
+    #[test]
+    fn k_is_split_where_there_are_few_tiles() {
+        let tiles = Tiles::of(choose(&up(1), &h200(), 80, Hint::default()).unwrap().artifact).unwrap();
+        assert_eq!(tiles.splits(&up(1), &h200()), 1);
+        let query = GroupedGemmSpec::linear(1, 5120, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
+        assert_eq!(tiles.splits(&query, &h200()), 5);
+        let short = GroupedGemmSpec { k: 64, ..query };
+        assert_eq!(tiles.splits(&short, &h200()), 1);
+        let none = GroupedGemmSpec { rows: 0, ..query };
+        assert!(tiles.blocks(&none, &h200()) >= 1);
+    }
+}
