@@ -30,6 +30,7 @@ struct FlashAttnParams {
     long long k_page, v_page;
     unsigned k_token, v_token;
     unsigned head_bytes, page_shift;
-    unsigned q_aligned, kv_aligned; // to 16 bytes, everywhere
+    unsigned q_aligned, kv_aligned, out_aligned; // to 16 bytes, everywhere
+    unsigned unused;
 };
-static_assert(sizeof(FlashAttnParams) == 320, "mirrored in Rust");
+static_assert(sizeof(FlashAttnParams) == 328, "mirrored in Rust");

@@ -1,5 +1,6 @@
 //! Attention with sinks: tensor cores where types and layout allow, f32 for everything else.
 
+mod grid;
 mod params;
 
 use super::plan::{CudaOp, Plan};
@@ -9,50 +10,29 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
 use dropless_kernels_cuda::Artifact;
+use grid::{Decode, decode_blocks, packed_rows, prefill_shared_bytes, prefill_tiles};
 use params::Params;
 
 const DECODE: &str = "sm80_decode";
-
-/// The grid of a decode: a block takes `rows` query rows (with all heads of a key head) and one of `splits` shares of the
-/// keys they see.
-struct Decode {
-    rows: usize,
-    tiles: usize,
-    splits: usize,
-}
-
-impl Decode {
-    fn new(op: &FlashAttnSpec, artifact: &Artifact, device: &DeviceInfo) -> Self {
-        let all = op.packed_rows();
-        let (most, keys) = (artifact.block_m as usize, artifact.block_n.max(1) as usize);
-        let rows = if all <= most / 2 { most / 2 } else { most };
-        let tiles = all.div_ceil(rows.max(1)).max(1);
-        let items = op.sequences.max(1) * op.kv_heads * tiles;
-        // Two blocks a multiprocessor fill the device; a warp should still have some keys to read.
-        let seen = op.mask.window().map_or(op.max_k_len, |w| op.max_k_len.min(w.saturating_add(op.max_q_len)));
-        let most_splits = seen.div_ceil(keys * artifact.warps as usize).max(1);
-        let splits = (2 * device.units as usize).div_ceil(items).clamp(1, most_splits);
-        Decode { rows, tiles, splits }
-    }
-
-    fn blocks(&self, op: &FlashAttnSpec) -> usize {
-        (op.sequences * op.kv_heads).saturating_mul(self.tiles)
-    }
-
-    fn scratch_bytes(&self, op: &FlashAttnSpec) -> usize {
-        if self.splits == 1 { 0 } else { self.blocks(op) * self.splits * self.rows * (op.head_dim + 2) * 4 }
-    }
-}
+const PREFILL: &str = "sm80_prefill";
 
 impl FlashAttnSpec {
-    /// Rows of the longest sequence, a row being a query and one head of those that share a key head.
-    fn packed_rows(&self) -> usize {
-        self.max_q_len.saturating_mul(self.q_heads / self.kv_heads.max(1))
-    }
-
     /// Position of a kernel among those of all types and head sizes.
     fn type_and_dim(&self) -> usize {
         2 * usize::from(self.q == DType::F16) + usize::from(self.head_dim == 128)
+    }
+
+    fn decode(&self, plan: &Plan<Self>, params: Params, scratch: u64, stream: &Stream<'_>) -> Result<(), Error> {
+        let grid = Decode::new(self, plan.artifact, plan.info());
+        let (blocks, splits, tiles) = (decode_blocks(self, plan.artifact), grid.splits as i32, grid.tiles as i32);
+        let params = params.with_splits(scratch, splits, tiles);
+        let wide = usize::from(grid.rows == plan.artifact.block_m as usize);
+        plan.record(2 * self.type_and_dim() + wide, [(blocks * grid.splits).max(1), 1, 1], stream, &params)?;
+        if grid.splits == 1 {
+            return Ok(());
+        }
+        // The kernels that combine lie behind those of all types.
+        plan.record(8 + 2 * usize::from(self.head_dim == 128) + wide, [blocks, 1, 1], stream, &params)
     }
 
     fn tensor_cores_take_it(&self) -> Result<(), String> {
@@ -79,26 +59,39 @@ impl FlashAttnSpec {
 
 impl CudaOp for FlashAttnSpec {
     fn limits(&self) -> Result<(), String> {
-        match i32::try_from(self.packed_rows().max(self.q_heads)) {
+        match i32::try_from(packed_rows(self).max(self.q_heads)) {
             Ok(_) => Ok(()),
             Err(_) => Err(format!("{} queries of {} heads are more than 2^31 - 1", self.max_q_len, self.q_heads)),
         }
     }
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        if artifact.variant == DECODE { self.tensor_cores_take_it() } else { Ok(()) }
+        let blocks = match artifact.variant {
+            DECODE => decode_blocks(self, artifact),
+            PREFILL => prefill_tiles(self, artifact).saturating_mul(self.kv_heads),
+            _ => return Ok(()),
+        };
+        // Far from the most that a launch may have, splits and all.
+        if blocks > 1 << 30 {
+            return Err(format!("{blocks} blocks are more than 2^30"));
+        }
+        self.tensor_cores_take_it()
     }
 
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
-        let (rows, most) = (self.packed_rows(), artifact.block_m as usize);
+        let (rows, most) = (packed_rows(self), artifact.block_m as usize);
         if artifact.variant == DECODE && rows > most {
             return Err(format!("made for up to {most} queries times heads of a key head, these are {rows}"));
         }
         Ok(())
     }
 
+    fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        if artifact.variant == PREFILL { prefill_shared_bytes(self, artifact) } else { 0 }
+    }
+
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
-        if artifact.variant == DECODE { Decode::new(self, artifact, device).scratch_bytes(self) } else { 0 }
+        if artifact.variant == DECODE { Decode::new(self, artifact, device).scratch_bytes(self, artifact) } else { 0 }
     }
 
     fn launch(
@@ -109,31 +102,28 @@ impl CudaOp for FlashAttnSpec {
     ) -> Result<(), Error> {
         let (op, params) = (&plan.op, Params::new(&plan.op, &args));
         // Everywhere at least one block: without a query there still are lengths to check.
-        if plan.artifact.variant != DECODE {
-            return plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params);
-        }
         let unsupported = || {
-            let reason = "rows of k or v are 4 GiB apart or more; the variant `simt` takes them".into();
+            let reason = "tokens of k or v are 4 GiB apart or more; the variant `simt` takes them".into();
             Error::Unsupported { backend: Cuda::NAME, op: Self::NAME, reason }
         };
-        let mut params = params.with_eights(op, &args).ok_or_else(unsupported)?;
-        let decode = Decode::new(op, plan.artifact, plan.info());
-        (params.partial, params.splits, params.tiles) = (scratch, decode.splits as i32, decode.tiles as i32);
-        let wide = usize::from(decode.rows == plan.artifact.block_m as usize);
-        let blocks = decode.blocks(op);
-        plan.record(2 * op.type_and_dim() + wide, [(blocks * decode.splits).max(1), 1, 1], stream, &params)?;
-        if decode.splits > 1 {
-            let combine = 8 + 2 * usize::from(op.head_dim == 128) + wide;
-            plan.record(combine, [blocks, 1, 1], stream, &params)?;
+        let eights = params.with_eights(op, &args);
+        match plan.artifact.variant {
+            DECODE => op.decode(plan, eights.ok_or_else(unsupported)?, scratch, stream),
+            PREFILL => {
+                let mut params = eights.ok_or_else(unsupported)?;
+                let tiles = prefill_tiles(op, plan.artifact);
+                params.tiles = tiles as i32;
+                plan.record(op.type_and_dim(), [tiles * op.kv_heads, 1, 1], stream, &params)
+            }
+            _ => plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params),
         }
-        Ok(())
     }
 }
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use crate::backend::{Arch, Hint};
+    use crate::backend::Arch;
     use crate::cuda::choose::choose;
     use crate::op::cases::Cases;
 
@@ -151,10 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn tensor_cores_decode() {
+    fn tensor_cores_take_what_they_can() {
         let named = |name: &str| FlashAttnSpec::cases().into_iter().find(|c| c.name == name).unwrap().op;
         let variant = |op, sm| choose(&op, &device(sm), 80, Hint::default()).unwrap().variant();
         assert_eq!(variant(named("decode"), 80), DECODE);
+        assert_eq!(variant(named("causal_sinks"), 90), PREFILL);
         assert_eq!(variant(named("decode"), 75), "simt");
         assert_eq!(variant(FlashAttnSpec { q: DType::F32, ..named("decode") }, 90), "simt");
         assert_eq!(variant(FlashAttnSpec { sm_scale: (-1.0).into(), ..named("decode") }, 90), "simt");

@@ -38,8 +38,8 @@ pub(super) struct Params {
     lse_kind: u32,
     sm_scale: f32,
     scale_log2: f32,
-    pub(super) partial: u64,
-    pub(super) splits: i32,
+    partial: u64,
+    splits: i32,
     pub(super) tiles: i32,
     k_page: i64,
     v_page: i64,
@@ -49,9 +49,11 @@ pub(super) struct Params {
     page_shift: u32,
     q_aligned: u32,
     kv_aligned: u32,
+    out_aligned: u32,
+    unused: u32,
 }
 
-const _: () = assert!(size_of::<Params>() == 320);
+const _: () = assert!(size_of::<Params>() == 328);
 
 impl Params {
     pub(super) fn new(op: &FlashAttnSpec, args: &FlashAttnArgs<'_, Cuda>) -> Self {
@@ -101,6 +103,11 @@ impl Params {
         }
     }
 
+    /// In how many shares keys are taken, what of them is combined from `partial`, and how many tiles of rows there are.
+    pub(super) fn with_splits(self, partial: u64, splits: i32, tiles: i32) -> Self {
+        Params { partial, splits, tiles, ..self }
+    }
+
     /// How tensor cores find keys: by eights, in two bytes an element. `None` where a token's bytes leave 32 bits.
     pub(super) fn with_eights(self, op: &FlashAttnSpec, args: &FlashAttnArgs<'_, Cuda>) -> Option<Self> {
         let (head, heads) = (2 * op.head_dim, op.kv_heads);
@@ -127,6 +134,7 @@ impl Params {
             page_shift: (page_size / 8).trailing_zeros(),
             q_aligned: aligned(*args.q.mem(), args.q.info()).into(),
             kv_aligned: (aligned(*args.k.mem(), k) && aligned(*args.v.mem(), v)).into(),
+            out_aligned: aligned(*args.out.mem(), args.out.info()).into(),
             ..self
         })
     }

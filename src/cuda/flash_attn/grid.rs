@@ -1,0 +1,60 @@
+//! How much of attention a block does: what the plan fixes from the spec's upper bounds.
+
+use crate::backend::DeviceInfo;
+use crate::op::FlashAttnSpec;
+use dropless_kernels_cuda::Artifact;
+
+/// The grid of a decode: a block takes `rows` query rows (a row being a query and one of the heads that share a key head)
+/// and one of `splits` shares of the keys they see.
+pub(super) struct Decode {
+    pub(super) rows: usize,
+    pub(super) tiles: usize,
+    pub(super) splits: usize,
+}
+
+impl Decode {
+    pub(super) fn new(op: &FlashAttnSpec, artifact: &Artifact, device: &DeviceInfo) -> Self {
+        let (rows, tiles) = decode_tiles(op, artifact);
+        // Two blocks a multiprocessor fill the device; a warp should still have some keys to read.
+        let seen = op.mask.window().map_or(op.max_k_len, |w| op.max_k_len.min(w.saturating_add(op.max_q_len)));
+        let keys = (artifact.block_n * artifact.warps).max(1) as usize;
+        let items = decode_blocks(op, artifact).max(1);
+        let splits = (2 * device.units as usize).div_ceil(items).clamp(1, seen.div_ceil(keys).max(1));
+        Decode { rows, tiles, splits }
+    }
+
+    pub(super) fn scratch_bytes(&self, op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+        let row = (op.head_dim + 2) * 4;
+        if self.splits == 1 { 0 } else { decode_blocks(op, artifact) * self.splits * self.rows * row }
+    }
+}
+
+/// Rows of a tile, and tiles of the longest sequence.
+fn decode_tiles(op: &FlashAttnSpec, artifact: &Artifact) -> (usize, usize) {
+    let (all, most) = (packed_rows(op), artifact.block_m.max(2) as usize);
+    let rows = if all <= most / 2 { most / 2 } else { most };
+    (rows, all.div_ceil(rows).max(1))
+}
+
+/// Blocks of one split of a decode.
+pub(super) fn decode_blocks(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+    op.sequences.saturating_mul(op.kv_heads).saturating_mul(decode_tiles(op, artifact).1)
+}
+
+/// Tiles of rows of all sequences that a prefill needs at most: every sequence may have one that is not full.
+pub(super) fn prefill_tiles(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+    // prefill_sm80.cu: accumulators of 128 elements leave room for half the rows.
+    let rows = (artifact.block_m as usize * 64 / op.head_dim.max(64)).max(1);
+    let all = op.q_tokens.saturating_mul(op.q_heads / op.kv_heads.max(1)) / rows + op.sequences;
+    all.min(op.sequences.saturating_mul(packed_rows(op).div_ceil(rows))).max(1)
+}
+
+/// Shared memory of a prefill: its ring of keys and values.
+pub(super) fn prefill_shared_bytes(op: &FlashAttnSpec, artifact: &Artifact) -> u32 {
+    artifact.stages * 2 * artifact.block_n * op.head_dim as u32 * 2
+}
+
+/// Rows of the longest sequence.
+pub(super) fn packed_rows(op: &FlashAttnSpec) -> usize {
+    op.max_q_len.saturating_mul(op.q_heads / op.kv_heads.max(1))
+}
