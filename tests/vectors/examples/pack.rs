@@ -4,6 +4,7 @@
 
 use dropless_vectors::{Files, pack};
 use serde_json::Value;
+use std::collections::btree_map::Entry;
 use std::io::{Error, Result};
 use std::path::Path;
 
@@ -15,9 +16,9 @@ fn main() -> Result<()> {
     collect_names(&serde_json::from_slice(&manifest)?, &mut names);
     let mut files = Files::from([("manifest.json".to_string(), manifest)]);
     for name in names {
-        if !files.contains_key(&name) {
-            let bytes = std::fs::read(dir.join(&name))?;
-            files.insert(name, bytes);
+        if let Entry::Vacant(new) = files.entry(name) {
+            let bytes = std::fs::read(dir.join(new.key()))?;
+            new.insert(bytes);
         }
     }
     let packed = pack(&files)?;
