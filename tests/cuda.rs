@@ -45,6 +45,20 @@ fn every_case_of_every_op() {
     assert_all_passed(&conform::run(&cuda, &Filter::default(), |_| {}));
 }
 
+/// Each attention variant on every case it may run: the others are refused, not run by another.
+#[test]
+fn attention_variants_when_forced() {
+    let Some(cuda) = device() else { return };
+    for variant in ["sm80_decode", "sm80_prefill", "simt"] {
+        let filter = Filter { ops: vec!["flash_attn".into()], variant: Some(variant.into()), ..Filter::default() };
+        let report = conform::run(&cuda, &filter, |_| {});
+        let failed: Vec<String> =
+            report.with(Status::Failed).map(|r| format!("{variant} {}: {}", r.case, r.message)).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        assert!(report.count(Status::Passed) > 0, "{variant}: {report}");
+    }
+}
+
 /// Variants that the chooser would not take at these sizes.
 #[test]
 fn every_variant_when_forced() {
