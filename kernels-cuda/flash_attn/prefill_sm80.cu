@@ -1,4 +1,5 @@
-// Many query rows: bound by the tensor cores. A block takes BLOCK_M rows (half as many at head_dim 128) of one sequence and
+// Many query rows: bound by the tensor cores. A block takes BLOCK_M rows (at head_dim 128 half as many, where a
+// warp has more than 16) of one sequence and
 // goes over the keys they see, BLOCK_N at a time: cp.async brings keys and values into a ring of STAGES in shared memory while
 // the warps multiply. A warp owns its rows: scores, weights and sums stay in its registers. Only tiles at the edge of what
 // rows see are masked.
@@ -10,11 +11,15 @@
 
 constexpr int EIGHTS = BLOCK_N / 8;
 
-__device__ __forceinline__ bool any_missing(const unsigned char* missing) {
-    unsigned any = 0;
+// Of the eights of a stage, a bit for each whose keys are not in the cache though some row sees them.
+__device__ __forceinline__ unsigned missing_bits(const unsigned char* missing) {
+    unsigned bits = 0;
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i += 4) any |= *(const unsigned*)(missing + i);
-    return any != 0;
+    for (int i = 0; i < EIGHTS; i += 4) {
+        // Bytes of 0 and 1: the product moves them to bits 24 to 27.
+        bits |= (*(const unsigned*)(missing + i) * 0x01020408u >> 24 & 15) << i;
+    }
+    return bits;
 }
 
 // Tile `index` of all sequences' tiles of ROWS rows; false where there are fewer. By a whole warp.
@@ -159,20 +164,23 @@ template <class T, int DIM, int TILES> struct Warp {
     }
 
     // Keys from `first` on that a row does not see count as nothing.
-    __device__ __forceinline__ void mask(const FlashAttnParams& p, const Tile& t, int first, const unsigned char* missing,
+    __device__ __forceinline__ void mask(const FlashAttnParams& p, const Tile& t, int first, unsigned missing,
                                          float (&s)[TILES][EIGHTS][4]) const {
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 const Keys seen = visible(p, t.s, row(t, tile, i) / t.group);
+                const int low = seen.first - first - 2 * c;
+                const unsigned count = seen.last - seen.first;
 #pragma unroll
                 for (int n = 0; n < EIGHTS; n++) {
-                    const bool gone = missing[n];
+                    // No branch here: scores would change registers around it.
+                    const unsigned many = missing >> n & 1 ? 0 : count;
 #pragma unroll
                     for (int k = 0; k < 2; k++) {
-                        const int j = first + 8 * n + 2 * c + k;
-                        if (gone || j < seen.first || j >= seen.last) s[tile][n][2 * i + k] = -INFINITY;
+                        float& score = s[tile][n][2 * i + k];
+                        score = unsigned(8 * n + k - low) < many ? score : -INFINITY;
                     }
                 }
             }
@@ -287,7 +295,9 @@ template <class T, int DIM, int TILES> struct Warp {
 };
 
 template <class T, int DIM> __device__ __forceinline__ void prefill(const FlashAttnParams& p) {
-    constexpr int ROWS = DIM == 64 ? BLOCK_M : BLOCK_M / 2, TILES = ROWS / (16 * WARPS);
+    // `prefill_rows` in src/cuda/flash_attn/grid.rs.
+    constexpr int TILES = DIM == 64 || BLOCK_M < 32 * WARPS ? BLOCK_M / (16 * WARPS) : BLOCK_M / (32 * WARPS);
+    constexpr int ROWS = TILES * 16 * WARPS;
     extern __shared__ __align__(128) unsigned char shared[];
     __shared__ Tile found;
     __shared__ bool any;
@@ -330,7 +340,8 @@ template <class T, int DIM> __device__ __forceinline__ void prefill(const FlashA
         mine.multiply_keys(ring.keys(stage), s);
         const int first = first_of(block);
         const bool edge = first < t.all.first || first + BLOCK_N > t.all.last;
-        if (edge || any_missing(missing + stage * EIGHTS)) mine.mask(p, t, first, missing + stage * EIGHTS, s);
+        const unsigned gone = missing_bits(missing + stage * EIGHTS);
+        if (edge || gone) mine.mask(p, t, first, gone, s);
         mine.soften(p, s);
         mine.multiply_values(ring.values(stage), s);
         stage = stage + 1 == STAGES ? 0 : stage + 1;

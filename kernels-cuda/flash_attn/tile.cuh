@@ -11,8 +11,7 @@ struct Keys {
 // Keys that query `r` of the sequence sees: neighbours.
 __device__ __forceinline__ Keys visible(const FlashAttnParams& p, const Sequence& s, int r) {
     const long long end = (long long)s.k_len - s.q_len + r + 1;
-    if (!p.causal) return {0, s.k_len};
-    const int last = int(max(min(end, (long long)s.k_len), 0ll));
+    const int last = p.causal ? int(max(min(end, (long long)s.k_len), 0ll)) : s.k_len;
     return {p.window ? int(min(max(end - p.window, 0ll), (long long)last)) : 0, last};
 }
 

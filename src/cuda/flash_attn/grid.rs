@@ -43,10 +43,15 @@ pub(super) fn decode_blocks(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
 
 /// Tiles of rows of all sequences that a prefill needs at most: every sequence may have one that is not full.
 pub(super) fn prefill_tiles(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
-    // prefill_sm80.cu: accumulators of 128 elements leave room for half the rows.
-    let rows = (artifact.block_m as usize * 64 / op.head_dim.max(64)).max(1);
+    let rows = prefill_rows(op, artifact);
     let all = op.q_tokens.saturating_mul(op.q_heads / op.kv_heads.max(1)) / rows + op.sequences;
     all.min(op.sequences.saturating_mul(packed_rows(op).div_ceil(rows))).max(1)
+}
+
+/// Rows of a prefill's tile. Sums of 128 elements leave a warp room for half the rows, of which it has 16 at least.
+fn prefill_rows(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+    let (rows, least) = (artifact.block_m as usize, 16 * artifact.warps as usize);
+    if op.head_dim == 64 || rows < 2 * least { rows.max(1) } else { rows / 2 }
 }
 
 /// Shared memory of a prefill: its ring of keys and values.
