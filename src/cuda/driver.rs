@@ -132,10 +132,16 @@ impl Device {
     pub(super) fn allow_shared(&self, function: Function, bytes: u32) -> Result<(), Error> {
         let _entered = self.enter()?;
         let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        let asking = || said(format!("asking for {bytes} bytes of shared memory"));
+        // The limit belongs to the function, which all plans of a context share: it may only grow.
+        let mut now = 0;
+        // SAFETY: a function of this context; writes one integer.
+        unsafe { sys::cuFuncGetAttribute(&mut now, attribute, function.0) }.result().map_err(asking())?;
+        if now >= bytes as i32 {
+            return Ok(());
+        }
         // SAFETY: a function of this context.
-        unsafe { sys::cuFuncSetAttribute(function.0, attribute, bytes as i32) }
-            .result()
-            .map_err(said(format_args!("asking for {bytes} bytes of shared memory")))
+        unsafe { sys::cuFuncSetAttribute(function.0, attribute, bytes as i32) }.result().map_err(asking())
     }
 
     /// Records one launch. `params` is the kernel's one parameter.
