@@ -148,6 +148,11 @@ impl Work {
     }
 }
 
+/// The product of sizes; saturates, because `work` and `operands` answer for specs that `check` refuses too.
+fn product(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(1, |n, size| n.saturating_mul(*size as u64))
+}
+
 fn bind_one(
     op: &'static str,
     name: &'static str,

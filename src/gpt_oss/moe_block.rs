@@ -66,16 +66,17 @@ impl<B: Runtime> MoeBuffers<B> {
     /// As [`Runtime::alloc`].
     pub fn new(backend: &B, spec: &MoeSpec) -> Result<Self, Error> {
         let MoeSpec { tokens, experts, top_k, .. } = *spec;
+        let assignments = tokens.saturating_mul(top_k);
         let new = |dtype, shape: &[usize]| Tensor::empty(backend, dtype, shape);
         Ok(MoeBuffers {
             router_logits: new(spec.routing(), &[tokens, experts])?,
             topk_idx: new(DType::I32, &[tokens, top_k])?,
             topk_weight: new(spec.routing(), &[tokens, top_k])?,
             expert_count: new(DType::I32, &[experts])?,
-            expert_offset: new(DType::I32, &[experts + 1])?,
-            sorted_assignment: new(DType::I32, &[tokens * top_k])?,
-            assignment_to_row: new(DType::I32, &[tokens * top_k])?,
-            activated: new(spec.x, &[tokens * top_k, spec.intermediate])?,
+            expert_offset: new(DType::I32, &[experts.saturating_add(1)])?,
+            sorted_assignment: new(DType::I32, &[assignments])?,
+            assignment_to_row: new(DType::I32, &[assignments])?,
+            activated: new(spec.x, &[assignments, spec.intermediate])?,
         })
     }
 }

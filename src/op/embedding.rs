@@ -3,7 +3,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::DType;
 use crate::error::SpecError;
@@ -59,7 +59,7 @@ impl Op for EmbeddingSpec {
     }
 
     fn work(&self) -> Work {
-        let row = self.dim * (self.table.bytes() + self.out.bytes()) + 4;
-        Work { flops: 0, bytes: (self.tokens as u64).saturating_mul(row as u64) }
+        let rows = product(&[self.tokens, self.dim, self.table.bytes() + self.out.bytes()]);
+        Work { flops: 0, bytes: rows.saturating_add(product(&[self.tokens, DType::I32.bytes()])) }
     }
 }

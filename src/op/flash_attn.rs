@@ -15,7 +15,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
+use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};
 use crate::error::SpecError;
@@ -183,13 +183,13 @@ impl FlashAttnSpec {
     fn index_operands(&self) -> Operands {
         let (s, i32s) = (self.sequences, |name, dims: &[usize]| Operand::input(name, DType::I32, dims));
         match self.index {
-            KvIndex::CuSeqlens => Operands::from_iter([i32s("cu_seqlens_k", &[s + 1])]),
+            KvIndex::CuSeqlens => Operands::from_iter([i32s("cu_seqlens_k", &[s.saturating_add(1)])]),
             KvIndex::StartLen => Operands::from_iter([i32s("k_start", &[s]), i32s("k_len", &[s])]),
             KvIndex::BlockTable { max_pages } => {
                 Operands::from_iter([i32s("k_len", &[s]), i32s("block_table", &[s, max_pages]).strided()])
             }
             KvIndex::Indptr { entries } => Operands::from_iter([
-                i32s("kv_indptr", &[s + 1]),
+                i32s("kv_indptr", &[s.saturating_add(1)]),
                 i32s("kv_indices", &[entries]),
                 i32s("kv_last_page_len", &[s]),
             ]),
@@ -234,7 +234,7 @@ impl Op for FlashAttnSpec {
             Operand::input("q", self.q, &q).strided(),
             Operand::input("k", self.kv, &k).strided(),
             Operand::input("v", self.kv, &v).strided(),
-            Operand::input("cu_seqlens_q", DType::I32, &[self.sequences + 1]),
+            Operand::input("cu_seqlens_q", DType::I32, &[self.sequences.saturating_add(1)]),
             Operand::output("out", self.out, &q).strided(),
             Operand::status(),
         ]);
@@ -249,21 +249,24 @@ impl Op for FlashAttnSpec {
     /// At the upper bounds: `q_tokens` queries spread evenly over S sequences of `max_k_len` keys; masked pairs not counted.
     fn work(&self) -> Work {
         let s = self.sequences.max(1);
-        let (q_len, k_len) = (self.q_tokens.div_ceil(s) as u64, self.max_k_len as u64);
-        let seen = |r: u64| match self.mask {
-            Mask::Bidirectional => k_len,
-            _ => (k_len + r + 1).saturating_sub(q_len).min(self.mask.window().map_or(k_len, |w| w as u64)),
+        let (q_len, k_len) = (self.q_tokens.div_ceil(s), self.max_k_len);
+        let window = self.mask.window().unwrap_or(k_len);
+        // Keys seen by all queries up to the one at position x - 1, of a sequence from its first token on.
+        let seen = |x: usize| {
+            let ramp = x.min(window) as u128;
+            ramp * (ramp + 1) / 2 + (x as u128 - ramp) * window as u128
         };
-        // Arithmetic progression unless a window cuts it: sampled at both ends and where it does.
-        let pairs: u64 = match self.mask.window() {
-            Some(_) => (0..q_len).map(seen).fold(0, u64::saturating_add),
-            None => (seen(0).saturating_add(seen(q_len.saturating_sub(1)))).saturating_mul(q_len) / 2,
+        let pairs = match self.mask {
+            Mask::Bidirectional => k_len as u128 * q_len as u128,
+            _ => seen(k_len) - seen(k_len.saturating_sub(q_len)),
         };
-        let per_pair = 4 * (self.q_heads * self.head_dim) as u64;
-        let read_keys = self.mask.window().map_or(k_len, |w| k_len.min(w as u64 + q_len)) * s as u64;
-        let row = |heads: usize, dtype: DType| (heads * self.head_dim * dtype.bytes()) as u64;
-        let kv = read_keys.saturating_mul(2 * row(self.kv_heads, self.kv));
-        let q = self.q_tokens as u64 * (row(self.q_heads, self.q) + row(self.q_heads, self.out));
-        Work { flops: pairs.saturating_mul(per_pair).saturating_mul(s as u64), bytes: kv.saturating_add(q) }
+        let pairs = u64::try_from(pairs).unwrap_or(u64::MAX);
+        let read_keys = k_len.min(window.saturating_add(q_len));
+        let keys_and_values = product(&[2, s, read_keys, self.kv_heads, self.head_dim, self.kv.bytes()]);
+        let rows = product(&[self.q_tokens, self.q_heads, self.head_dim, self.q.bytes() + self.out.bytes()]);
+        Work {
+            flops: pairs.saturating_mul(product(&[4, s, self.q_heads, self.head_dim])),
+            bytes: keys_and_values.saturating_add(rows),
+        }
     }
 }

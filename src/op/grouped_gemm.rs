@@ -13,7 +13,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Swiglu, Work, args, check_sizes, need, need_count, need_float};
+use super::{Op, Operand, Operands, Swiglu, Work, args, check_sizes, need, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::DType;
 use crate::error::SpecError;
@@ -234,13 +234,13 @@ impl Op for GroupedGemmSpec {
         out.extend(w_scales);
         out.extend(self.bias.map(|dtype| Operand::input("bias", dtype, &[self.local.count, self.n])));
         if self.grouped {
-            out.push(Operand::input("offsets", DType::I32, &[self.experts + 1]));
+            out.push(Operand::input("offsets", DType::I32, &[self.experts.saturating_add(1)]));
         }
         if self.gather.is_some() {
             out.push(Operand::input("row_index", DType::I32, &[self.rows]));
         }
         if let Some(combine) = self.combine {
-            out.push(Operand::input("row_of", DType::I32, &[combine.tokens * combine.top_k]));
+            out.push(Operand::input("row_of", DType::I32, &[combine.tokens.saturating_mul(combine.top_k)]));
             out.push(Operand::input("combine_weight", combine.weight, &[combine.tokens, combine.top_k]));
         }
         out
@@ -248,13 +248,12 @@ impl Op for GroupedGemmSpec {
 
     /// Weights of at most R experts are touched: a row reads one expert.
     fn work(&self) -> Work {
-        let macs = (self.rows as u64).saturating_mul(self.n as u64).saturating_mul(self.k as u64);
         let touched = self.rows.min(self.local.count) as u64;
         let bytes = self.operands().into_iter().map(|o| {
             let all = (o.shape.len() as u64).saturating_mul(o.dtype.bytes() as u64);
             let weight = matches!(o.name, "w" | "w_scales" | "bias") && self.local.count > 0;
-            if weight { all / self.local.count as u64 * touched } else { all }
+            if weight { (all / self.local.count as u64).saturating_mul(touched) } else { all }
         });
-        Work { flops: macs.saturating_mul(2), bytes: bytes.fold(0, u64::saturating_add) }
+        Work { flops: product(&[2, self.rows, self.n, self.k]), bytes: bytes.fold(0, u64::saturating_add) }
     }
 }

@@ -9,7 +9,7 @@
 mod cases;
 
 use super::rope::{Pairing, check_table};
-use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float};
+use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::DType;
 use crate::error::SpecError;
@@ -103,8 +103,9 @@ impl Op for KvAppendSpec {
     }
 
     fn work(&self) -> Work {
-        let (kv, q) = (self.tokens * self.kv_heads * self.head_dim, self.tokens * self.q_heads * self.head_dim);
-        let bytes = kv * 2 * (self.x.bytes() + self.cache.bytes()) + q * 2 * self.x.bytes();
-        Work { flops: 3 * (kv + q) as u64, bytes: (bytes + self.tokens * self.head_dim * self.table.bytes()) as u64 }
+        let all = |heads: usize, each: usize| product(&[self.tokens, heads, self.head_dim, each]);
+        let kv = all(self.kv_heads, 2 * (self.x.bytes() + self.cache.bytes()));
+        let rest = all(self.q_heads, 2 * self.x.bytes()).saturating_add(all(1, self.table.bytes()));
+        Work { flops: all(self.kv_heads.saturating_add(self.q_heads), 3), bytes: kv.saturating_add(rest) }
     }
 }

@@ -12,7 +12,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::DType;
 use crate::error::SpecError;
@@ -207,7 +207,7 @@ impl Op for RouteSpec {
     }
 
     fn work(&self) -> Work {
-        Work::with_operands((self.tokens * self.experts) as u64, &self.operands())
+        Work::with_operands(product(&[self.tokens, self.experts]), &self.operands())
     }
 }
 
@@ -268,7 +268,7 @@ impl Op for PermuteSpec {
     }
 
     fn operands(&self) -> Operands {
-        let rows = self.tokens * self.top_k;
+        let rows = self.tokens.saturating_mul(self.top_k);
         Operands::from_iter([
             Operand::input("x", self.x, &[self.tokens, self.dim]).strided(),
             Operand::input("sorted_assignment", DType::I32, &[rows]),
@@ -300,7 +300,7 @@ impl Op for CombineSpec {
     fn operands(&self) -> Operands {
         Operands::from_iter([
             Operand::input("y", self.y, &[self.rows, self.dim]).strided(),
-            Operand::input("assignment_to_row", DType::I32, &[self.tokens * self.top_k]),
+            Operand::input("assignment_to_row", DType::I32, &[self.tokens.saturating_mul(self.top_k)]),
             Operand::input("topk_weight", self.weight, &[self.tokens, self.top_k]),
             Operand::output("out", self.out, &[self.tokens, self.dim]).strided(),
             Operand::status(),
@@ -308,16 +308,17 @@ impl Op for CombineSpec {
     }
 
     fn work(&self) -> Work {
-        Work::with_operands(2 * (self.tokens * self.top_k * self.dim) as u64, &self.operands())
+        Work::with_operands(product(&[2, self.tokens, self.top_k, self.dim]), &self.operands())
     }
 }
 
 fn sort_outputs(tokens: usize, experts: usize, top_k: usize) -> [Operand; 4] {
+    let assignments = tokens.saturating_mul(top_k);
     [
         Operand::output("expert_count", DType::I32, &[experts]),
-        Operand::output("expert_offset", DType::I32, &[experts + 1]),
-        Operand::output("sorted_assignment", DType::I32, &[tokens * top_k]),
-        Operand::output("assignment_to_row", DType::I32, &[tokens * top_k]),
+        Operand::output("expert_offset", DType::I32, &[experts.saturating_add(1)]),
+        Operand::output("sorted_assignment", DType::I32, &[assignments]),
+        Operand::output("assignment_to_row", DType::I32, &[assignments]),
     ]
 }
 

@@ -4,7 +4,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float};
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};
 use crate::error::SpecError;
@@ -72,6 +72,6 @@ impl Op for RmsNormSpec {
     }
 
     fn work(&self) -> Work {
-        Work::with_operands(4 * (self.rows * self.dim) as u64, &self.operands())
+        Work::with_operands(product(&[4, self.rows, self.dim]), &self.operands())
     }
 }

@@ -8,7 +8,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float};
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};
 use crate::error::SpecError;
@@ -178,9 +178,10 @@ impl Op for RopeSpec {
     }
 
     fn work(&self) -> Work {
-        let elements = (self.tokens * self.heads * self.head_dim) as u64;
-        let table = (self.tokens * self.head_dim * self.table.bytes()) as u64;
-        Work { flops: 3 * elements, bytes: elements * (self.x.bytes() + self.out.bytes()) as u64 + table }
+        let row = self.heads.saturating_mul(self.head_dim);
+        let heads = product(&[self.tokens, row, self.x.bytes() + self.out.bytes()]);
+        let table = product(&[self.tokens, self.head_dim, self.table.bytes()]);
+        Work { flops: product(&[3, self.tokens, row]), bytes: heads.saturating_add(table) }
     }
 }
 

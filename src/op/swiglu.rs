@@ -6,7 +6,7 @@
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float};
+use super::{Op, Operand, Operands, Work, args, check_sizes, need, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};
 use crate::error::SpecError;
@@ -101,6 +101,6 @@ impl Op for SwigluSpec {
     }
 
     fn work(&self) -> Work {
-        Work::with_operands(self.rows as u64 * self.width as u64 / 2 * 8, &self.operands())
+        Work::with_operands(product(&[self.rows, self.width / 2, 8]), &self.operands())
     }
 }

@@ -54,7 +54,7 @@ impl MoeSpec {
         GroupedGemmSpec {
             experts: self.experts,
             local: LocalExperts { first: 0, count: self.experts },
-            rows: self.tokens * self.top_k,
+            rows: self.tokens.saturating_mul(self.top_k),
             weights: self.weights,
             grouped: true,
             ..GroupedGemmSpec::linear(0, n, k, self.x, self.dense, Some(self.dense), self.x)
@@ -65,7 +65,7 @@ impl MoeSpec {
         GroupedGemmSpec {
             epilogue: Epilogue::Swiglu(self.swiglu),
             gather: Some(Gather { input_rows: self.tokens, divide: self.top_k }),
-            ..self.experts(2 * self.intermediate, self.hidden)
+            ..self.experts(self.intermediate.saturating_mul(2), self.hidden)
         }
     }
 
