@@ -5,6 +5,8 @@ use crate::backend::{HostBytes, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::tensor::{View, ViewMut};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
 
 /// Address of host memory.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +67,17 @@ pub enum CpuBuffer {
     Shared(HostBytes),
 }
 
-/// Zeroed bytes, aligned to 16, that views may write behind a shared reference.
+/// Zeroed bytes, aligned to [`ALIGN`], that views may write behind a shared reference.
+///
+/// They come zeroed from the system, which gives a page when it is first touched: a KV cache for a long context costs what
+/// is written to it. Allocators do that for small alignments only, so the first aligned byte is looked for here.
 pub struct OwnedBytes {
-    ptr: *mut u128,
-    words: usize,
+    base: NonNull<u8>,
+    layout: Layout,
 }
+
+/// What [`Runtime::alloc`] promises.
+const ALIGN: usize = 256;
 
 // SAFETY: plain memory; the views made of it carry the aliasing rules.
 unsafe impl Send for OwnedBytes {}
@@ -78,28 +86,37 @@ unsafe impl Sync for OwnedBytes {}
 
 impl OwnedBytes {
     fn new(bytes: usize) -> Result<Self, Error> {
-        let words = bytes.div_ceil(16);
-        let mut memory: Vec<u128> = Vec::new();
-        memory.try_reserve_exact(words).map_err(|e| Error::Device {
-            backend: "cpu",
-            source: format!("no memory for {bytes} bytes: {e}").into(),
-        })?;
-        memory.resize(words, 0);
-        Ok(OwnedBytes { ptr: Box::into_raw(memory.into_boxed_slice()).cast(), words })
+        let none = || Error::Device { backend: "cpu", source: format!("no memory for {bytes} bytes").into() };
+        let size = bytes.checked_add(ALIGN).ok_or_else(none)?;
+        let layout = Layout::from_size_align(size, 1).map_err(|_| none())?;
+        // SAFETY: of at least `ALIGN` bytes.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
+        Ok(OwnedBytes { base, layout })
+    }
+
+    /// The first aligned byte.
+    fn start(&self) -> *mut u8 {
+        let base = self.base.as_ptr();
+        base.wrapping_add(base.addr().next_multiple_of(ALIGN) - base.addr())
+    }
+
+    /// Bytes from there on that were asked for.
+    fn len(&self) -> usize {
+        self.layout.size() - ALIGN
     }
 }
 
 impl Drop for OwnedBytes {
     fn drop(&mut self) {
-        // SAFETY: made by Box::into_raw of a slice of this length in `new`.
-        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.ptr, self.words)) });
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
 }
 
 impl CpuBuffer {
     fn bytes(&self) -> usize {
         match self {
-            CpuBuffer::Owned(own) => own.words * 16,
+            CpuBuffer::Owned(own) => own.len(),
             CpuBuffer::Shared(host) => host.as_slice().len(),
         }
     }
@@ -113,7 +130,7 @@ impl CpuBuffer {
 
     fn mem(&self) -> CpuMem {
         match self {
-            CpuBuffer::Owned(own) => CpuMem(own.ptr.cast()),
+            CpuBuffer::Owned(own) => CpuMem(own.start()),
             CpuBuffer::Shared(host) => CpuMem(host.as_slice().as_ptr().cast_mut()),
         }
     }
@@ -154,5 +171,28 @@ impl Runtime for Cpu {
 
     fn submit<R>(&self, record: impl FnOnce(&mut ()) -> Result<R, Error>) -> Result<R, Error> {
         record(&mut ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_zeroed_and_bounded() {
+        let cpu = Cpu::new();
+        for bytes in [0, 1, 255, 256, 1000] {
+            let buffer = cpu.alloc(bytes).unwrap();
+            assert_eq!(cpu.mem(&buffer).as_ptr().addr() % ALIGN, 0);
+            let mut content = vec![1; bytes];
+            cpu.read(&buffer, 0, &mut content).unwrap();
+            assert!(content.iter().all(|b| *b == 0));
+            cpu.write(&buffer, 0, &content).unwrap();
+            assert!(cpu.write(&buffer, 1, &content).is_err() || bytes == 0);
+        }
+        for absurd in [usize::MAX, isize::MAX as usize, 1 << 60] {
+            let words = cpu.alloc(absurd).err().unwrap().to_string();
+            assert!(words.contains(&format!("no memory for {absurd} bytes")), "{words}");
+        }
     }
 }
