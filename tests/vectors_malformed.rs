@@ -76,6 +76,8 @@ fn what_is_not_asked_is_ignored() {
     ends("swiglu/grid", |c| c["params"]["colour"] = json!([1, 2]), passed, "");
     ends("swiglu/grid", |c| c["inputs"]["extra"] = json!(7), passed, "");
     ends("swiglu/grid", |c| c["expected"]["z"] = json!({ "optional": true }), passed, "");
+    let plain = json!({ "head_dim": 128, "theta": 1e4, "factor": 1 });
+    ends("rope_table/plain128", |c| c["params"] = plain.clone(), passed, "");
 }
 
 #[test]
@@ -93,6 +95,42 @@ fn broken_cases_fail_in_words() {
     ends("model_logits/hf_len7", |c| c["params"]["chunks"] = json!([1]), failed, "chunks");
     // Only the wrong tensor, of another shape.
     ends("rms_norm/moe_input", |c| c["expected"]["y"]["tensor"] = json!("rms.expected_f64"), failed, "y");
+}
+
+/// A tensor of no elements may have any other dimensions, and parameters any size: neither is computed with blindly.
+#[test]
+fn absurd_sizes_end_in_words() {
+    let header = json!({
+        "none": { "dtype": "F32", "shape": [0, 1u64 << 40, 1u64 << 40], "data_offsets": [0, 0] },
+        "rows": { "dtype": "F32", "shape": [0, 4], "data_offsets": [0, 0] },
+    });
+    let header = header.to_string();
+    let mut files = bundled().0.clone();
+    files.insert("none.safetensors".into(), [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat().into());
+    let at = |tensor: &str| json!({ "file": "none.safetensors", "tensor": tensor });
+    let mask = |kind: &str| json!({ "kind": kind, "abs": 0, "min_prefix": 9, "row_axis": 0, "row_mask": { "tensor": at("rows") } });
+    let swiglu = |kind: &str| {
+        let mut case = case("swiglu/grid");
+        (case["id"], case["inputs"]["gate_up"], case["expected"]) =
+            (json!(kind), at("rows"), json!({ "y": at("none") }));
+        case["expected"]["y"]["compare"] = mask(kind);
+        case
+    };
+    let mut transposed = case("grouped_gemm/single_row");
+    let sizes = json!({ "E": 8e15, "K": 0, "N": 8e15, "weight_format": "bf16", "weight_layout": "ekn" });
+    for (key, value) in sizes.as_object().unwrap() {
+        transposed["params"][key] = value.clone();
+    }
+    transposed["inputs"]["w"] = at("none");
+    let mut scatter = case("grouped_gemm/scatter");
+    scatter["params"]["out_rows"] = json!(2_000_000_000);
+    scatter["expected"]["y"]["rows"] = scatter["inputs"]["out_index"].clone();
+    let cases = vec![swiglu("abs"), swiglu("prefix_equal"), transposed, scatter];
+    let report = run(&set_with(files, cases).unwrap());
+    let ends: Vec<(Status, &str)> = report.rows.iter().map(|r| (r.status, r.message.as_str())).collect();
+    assert!(ends[..2].iter().all(|(status, _)| *status == Status::Passed), "no element is right: {ends:?}");
+    assert!(ends[2].0 == Status::Failed && ends[2].1.contains("group_sizes"), "{ends:?}");
+    assert!(ends[3].0 == Status::Skipped && ends[3].1.contains("elements"), "{ends:?}");
 }
 
 #[test]

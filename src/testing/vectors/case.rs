@@ -27,6 +27,9 @@ impl From<Error> for Stop {
     }
 }
 
+/// Most elements of an output that the files do not hold as a whole.
+const MOST_UNSEEN: usize = 1 << 28;
+
 pub(super) fn fail<T>(words: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Fail(words.into()))
 }
@@ -72,12 +75,15 @@ impl<'a> Case<'a> {
     /// name sizes that no memory holds.
     pub(super) fn expect_len(&self, role: &str, len: Option<usize>) -> Result<(), Stop> {
         match self.object("expected")?.get(role) {
-            Some(entry) if entry.get("rows").is_none() && entry.get("tensor").is_some() => {
+            Some(entry) if entry.get("rows").is_none() => {
                 let want = resolve_tensor(self.files, entry, role)?.len();
                 match len == Some(want) {
                     true => Ok(()),
                     false => fail(format!("`{role}`: the parameters give {len:?} elements, {want} are expected")),
                 }
+            }
+            _ if len.is_none_or(|n| n > MOST_UNSEEN) => {
+                skip(format!("`{role}` has more than {MOST_UNSEEN} elements, of which not all are expected"))
             }
             _ => Ok(()),
         }

@@ -37,18 +37,24 @@ impl Values {
 
     /// Rows of the first axis by index.
     pub(super) fn rows(&self, indices: &[i32]) -> Result<Values, Stop> {
-        let width = self.shape.iter().skip(1).product::<usize>();
+        let width = product(self.shape.iter().skip(1));
         let mut out = Values { shape: self.shape.clone(), data: Vec::new(), dtype: self.dtype };
         if let Some(rows) = out.shape.first_mut() {
             *rows = indices.len();
         }
         for index in indices {
-            let row = usize::try_from(*index).ok().and_then(|i| self.data.get(i * width..(i + 1) * width));
+            let start = usize::try_from(*index).ok().and_then(|i| i.checked_mul(width));
+            let row = start.and_then(|at| self.data.get(at..at.checked_add(width)?));
             let Some(row) = row else { return fail(format!("`rows` names row {index} of {:?}", self.shape)) };
             out.data.extend_from_slice(row);
         }
         Ok(out)
     }
+}
+
+/// Elements of these dimensions; saturates, because a file may name any beside one of 0.
+fn product<'a>(dims: impl Iterator<Item = &'a usize>) -> usize {
+    dims.fold(1, |n, d| n.saturating_mul(*d))
 }
 
 /// What a comparison found: the worst error as a part of what is allowed, or what is wrong.
@@ -83,7 +89,7 @@ pub(super) fn compare(files: &Files, actual: &Values, expected: &Values, rule: &
         return Ok(exact_bits(actual, expected));
     }
     if kind == "prefix_equal" {
-        let inner: usize = expected.shape.iter().skip(1).product();
+        let inner = product(expected.shape.iter().skip(1));
         let n = (number(rule, "min_prefix")? as usize).saturating_mul(inner).min(e.len());
         return Ok(exact(&a[..n], &e[..n]));
     }
@@ -196,8 +202,8 @@ fn selection(files: &Files, shape: &[usize], rule: &Value) -> Result<Option<Vec<
         let clear = |t: usize| values.data.iter().skip(t).step_by(tokens).all(|m| *m >= least);
         both((0..tokens.min(values.data.len())).map(clear).collect(), margin)?;
     }
-    let inner: usize = shape.iter().skip(axis + 1).product();
-    let total: usize = shape.iter().product();
+    let inner = product(shape.iter().skip(axis + 1));
+    let total = product(shape.iter());
     Ok(keep.map(|keep| (0..total).map(|i| keep[i / inner.max(1) % rows.max(1)]).collect()))
 }
 
@@ -234,7 +240,8 @@ fn sets(a: &[f64], e: &[f64], width: usize) -> Found {
         row.sort_by(f64::total_cmp);
         row
     };
-    let differ = a.chunks(width).zip(e.chunks(width)).position(|(a, e)| sorted(a) != sorted(e));
+    let equal = |(a, e): (&[f64], &[f64])| sorted(a).into_iter().zip(sorted(e)).all(|(a, e)| same(a, e));
+    let differ = a.chunks(width).zip(e.chunks(width)).position(|rows| !equal(rows));
     differ.map_or(Ok(0.0), |row| Err(format!("another set in row {row}")))
 }
 

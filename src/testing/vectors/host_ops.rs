@@ -121,14 +121,17 @@ const MOST_PAIRS: usize = 1 << 16;
 /// The rope parameters of a case or of a model.
 pub(super) fn yarn(p: &Params<'_>) -> Result<YarnRope, Stop> {
     p.only("concentration", "0.1*ln(factor)+1")?;
+    let (head_dim, theta, factor) = (p.count("head_dim")?, p.number("theta")?, p.number("factor")?);
+    // A plain table does not look at the rest.
+    let plain = |key| factor <= 1.0 && !p.has(key);
     let rope = YarnRope {
-        head_dim: p.count("head_dim")?,
-        theta: p.number("theta")?.into(),
-        factor: p.number("factor")?.into(),
-        beta_fast: p.number("beta_fast")?.into(),
-        beta_slow: p.number("beta_slow")?.into(),
-        original: p.count("original")?,
-        truncate: p.flag("truncate")?,
+        head_dim,
+        theta: theta.into(),
+        factor: factor.into(),
+        beta_fast: if plain("beta_fast") { 32.0 } else { p.number("beta_fast")? }.into(),
+        beta_slow: if plain("beta_slow") { 1.0 } else { p.number("beta_slow")? }.into(),
+        original: if plain("original") { 1 } else { p.count("original")? },
+        truncate: !plain("truncate") && p.flag("truncate")?,
     };
     if rope.head_dim == 0 || !rope.head_dim.is_multiple_of(2) {
         return skip(format!("head_dim {} is not even and above zero", rope.head_dim));

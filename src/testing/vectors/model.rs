@@ -6,6 +6,8 @@ use super::moe_ops::{score, swiglu_params};
 use super::small_ops::PAIRINGS;
 use super::{Actual, Runner, host_ops};
 use crate::backend::Runtime;
+use crate::dtype::DType;
+use crate::gpt_oss::checkpoint::names::Part;
 use crate::gpt_oss::{Checkpoint, Config, Forward, Layout, Logits, Model, Options};
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
@@ -66,6 +68,14 @@ fn setup<B: Runtime + AllOps>(
     let context = tokens.len().saturating_add(steps);
     let config = config(p, layout, context)?;
     let file = case.files.open_safetensors(case.whole_file("checkpoint")?)?;
+    for part in Part::all(&config, layout) {
+        let (name, (dtype, _)) = (part.name(layout), part.shape(&config));
+        match file.get(&name) {
+            Ok(Some(t)) if t.dtype != dtype => return skip(format!("{name} is {}, the loader takes {dtype}", t.dtype)),
+            Err(e) => return skip(e.to_string()),
+            _ => {}
+        }
+    }
     let checkpoint = Checkpoint::from_files(config, layout, vec![file])?;
     let options = Options {
         activations: run.class.out(),
@@ -155,6 +165,6 @@ pub(super) fn greedy<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) 
         ids.push(best as f64);
         logits.push(row);
     }
-    let ids = Values { shape: vec![ids.len()], data: ids, dtype: Some(crate::dtype::DType::I32) };
+    let ids = Values { shape: vec![ids.len()], data: ids, dtype: Some(DType::I32) };
     Ok(vec![("tokens".into(), ids), ("logits".into(), concatenated(&logits))])
 }

@@ -1,6 +1,6 @@
 //! `grouped_gemm`, `swiglu`, routing, sorting and the whole block of the format.
 
-use super::case::{Case, Params, Stop, fail};
+use super::case::{Case, Params, Stop, fail, skip};
 use super::compare::Values;
 use super::{Actual, Class, Runner};
 use crate::backend::Runtime;
@@ -10,6 +10,7 @@ use crate::kernel::AllOps;
 use crate::op::moe::{RouteSpec, Score, SortSpec};
 use crate::op::{Combine, Epilogue, GateUp, Gather, GroupedGemmSpec, LocalExperts, RmsNormSpec};
 use crate::op::{Swiglu, SwigluSpec, WeightFormat};
+use std::collections::BTreeMap;
 
 /// Parameters of the gated unit.
 pub(super) fn swiglu_params(p: &Params<'_>) -> Result<Swiglu, Stop> {
@@ -114,13 +115,17 @@ pub(super) fn grouped_gemm<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case
         }
         false => None,
     };
+    let columns = if epilogue == Epilogue::None { n } else { n / 2 };
     let combine = match p.one_of("scatter", &[("none", false), ("weighted_sum", true)])? {
         true => {
-            let columns = if epilogue == Epilogue::None { n } else { n / 2 };
-            case.expect_len("y", p.count("out_rows")?.checked_mul(columns))?;
-            Some(combine(case, run.class, p.count("out_rows")?, rows, &mut inputs)?)
+            let tokens = p.count("out_rows")?;
+            case.expect_len("y", tokens.checked_mul(columns))?;
+            Some(combine(case, run.class, tokens, rows, &mut inputs)?)
         }
-        false => None,
+        false => {
+            case.expect_len("y", rows.checked_mul(columns))?;
+            None
+        }
     };
     let spec = GroupedGemmSpec {
         experts,
@@ -167,6 +172,10 @@ fn transposed(w: &HostTensor, experts: usize, k: usize, n: usize) -> Result<Host
     if total != Some(w.len()) {
         return fail(format!("`w` has {} elements, expected {experts} x {k} x {n}", w.len()));
     }
+    if w.is_empty() {
+        // Not a loop over dimensions that one of 0 makes free.
+        return Ok(HostTensor { shape: vec![experts, n, k], ..w.clone() });
+    }
     let mut out = Vec::with_capacity(bytes.len());
     for (e, col) in (0..experts).flat_map(|e| (0..n).map(move |col| (e, col))) {
         for row in 0..k {
@@ -177,6 +186,9 @@ fn transposed(w: &HostTensor, experts: usize, k: usize, n: usize) -> Result<Host
     Ok(HostTensor::new(w.dtype, &[experts, n, k], out.into())?)
 }
 
+/// Most places for summands that a scatter is given: every token has as many as the one with the most.
+const MOST_SUMMANDS: usize = 1 << 28;
+
 /// Scatter (a token and a weight for each row) as combine (rows and weights for each token, in ascending row order).
 fn combine(
     case: &Case<'_>,
@@ -186,25 +198,29 @@ fn combine(
     inputs: &mut Vec<(&'static str, HostTensor)>,
 ) -> Result<Combine, Stop> {
     let (index, weight) = (case.i32s("out_index")?, case.scalar_floats("row_weight", class)?);
-    if index.len() != rows || weight.len() != rows || tokens > i32::MAX as usize {
+    if index.len() != rows || weight.len() != rows {
         return fail(format!("{} out_index and {} row_weight for {rows} rows", index.len(), weight.len()));
     }
-    let mut rows_of = vec![Vec::new(); tokens];
+    let mut rows_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (row, token) in index.iter().enumerate() {
-        match usize::try_from(*token).ok().and_then(|t| rows_of.get_mut(t)) {
-            Some(list) => list.push(row),
+        match usize::try_from(*token).ok().filter(|t| *t < tokens) {
+            Some(token) => rows_of.entry(token).or_default().push(row),
             None => return fail(format!("out_index[{row}] is {token}, out_rows {tokens}")),
         }
     }
-    let top_k = rows_of.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    let (mut row_of, mut weights) = (vec![-1i32; tokens * top_k], vec![0.0; tokens * top_k]);
+    let top_k = rows_of.values().map(Vec::len).max().unwrap_or(1);
+    let summands = tokens.saturating_mul(top_k);
+    if summands > MOST_SUMMANDS {
+        return skip(format!("{tokens} rows of up to {top_k} summands are more than {MOST_SUMMANDS}"));
+    }
+    let (mut row_of, mut weights) = (vec![-1i32; summands], vec![0.0; summands]);
     let values = weight.to_f64();
-    for (token, list) in rows_of.iter().enumerate() {
+    for (token, list) in &rows_of {
         for (slot, row) in list.iter().enumerate() {
             (row_of[token * top_k + slot], weights[token * top_k + slot]) = (*row as i32, values[*row]);
         }
     }
-    inputs.push(("row_of", HostTensor::from_i32(&[tokens * top_k], &row_of)?));
+    inputs.push(("row_of", HostTensor::from_i32(&[summands], &row_of)?));
     inputs.push(("combine_weight", HostTensor::from_f64(class.wide(), &[tokens, top_k], &weights)?));
     Ok(Combine { tokens, top_k, weight: class.wide() })
 }
