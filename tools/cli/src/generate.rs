@@ -2,10 +2,10 @@
 
 use crate::backends::{self, Choice};
 use crate::output;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use dropless::cuda::Cuda;
-use dropless::gpt_oss::generate::{Request, Sampling, Step, generate};
+use dropless::gpt_oss::generate::{Request, Sampler, Sampling, Step, generate};
 use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
 use dropless::gpt_oss::{Checkpoint, Model, Options};
@@ -84,6 +84,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> anyhow::Result<ExitCode> {
+    let sampling = Sampling::Draw { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
+    // Bad parameters are refused before the model is loaded for minutes.
+    Sampler::new(sampling)?;
     let checkpoint = Checkpoint::open(&args.model)?;
     let (vocab, eos) = (checkpoint.config().vocab, checkpoint.config().eos.clone());
     let as_text = args.tokens.is_empty() || args.channel.is_some();
@@ -99,7 +102,6 @@ fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> a
     bar.finish_and_clear();
 
     let mut session = model.session()?;
-    let sampling = Sampling::Draw { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
     let request = Request { prompt: &prompt, max_new: args.max_new, sampling, stop: &eos };
     let mut printer = Printer::new(tokenizer.as_ref(), args.channel);
     let mut record = Record::default();
@@ -122,9 +124,15 @@ fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> a
         record.save(path, vocab)?;
     }
     failure.map_or_else(|| printer.finish(), Err)?;
-    if std::io::stderr().is_terminal() {
-        let seconds = started.elapsed().as_secs_f64();
-        eprintln!("{} tokens after {}, {:.2} tokens/s", printer.count, prompt.len(), printer.count as f64 / seconds);
+    let mut notes = std::io::stderr();
+    if printer.count > 0 && !printer.shown {
+        let words =
+            "tokens came, none of them in a channel that is shown: --channel raw shows all, --max-new allows more";
+        writeln!(notes, "{} {words}", printer.count)?;
+    }
+    if notes.is_terminal() {
+        let rate = printer.count as f64 / started.elapsed().as_secs_f64();
+        writeln!(notes, "{} tokens after {}, {rate:.2} tokens/s", printer.count, prompt.len())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -148,6 +156,8 @@ fn prompt(args: &Args, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Vec<u32>
 struct Printer<'a> {
     reader: Option<AnswerReader<'a>>,
     count: usize,
+    /// Some text was printed.
+    shown: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -157,18 +167,20 @@ impl<'a> Printer<'a> {
             Some(Channel::All) => Show::All,
             Some(Channel::Raw) => Show::Raw,
         };
-        Printer { reader: tokenizer.map(|t| AnswerReader::new(t, show)), count: 0 }
+        Printer { reader: tokenizer.map(|t| AnswerReader::new(t, show)), count: 0, shown: false }
     }
 
     fn push(&mut self, token: u32) -> std::io::Result<()> {
         let comma = if self.count == 0 { "" } else { "," };
         self.count += 1;
         let text = self.reader.as_mut().map_or_else(|| format!("{comma}{token}"), |r| r.push(token));
+        self.shown |= !text.is_empty();
         write_now(&text)
     }
 
     fn finish(&mut self) -> std::io::Result<()> {
         let rest = self.reader.as_mut().map(AnswerReader::finish).unwrap_or_default();
+        self.shown |= !rest.is_empty();
         write_now(&(rest + "\n"))
     }
 }
@@ -198,6 +210,6 @@ impl Record {
         let tokens = TensorView::new(Dtype::I32, vec![n], &self.tokens)?;
         let logits = TensorView::new(Dtype::F32, vec![n, vocab], &self.logits)?;
         safetensors::serialize_to_file([("tokens", tokens), ("logits", logits)], None, path)
-            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(|e| anyhow!("cannot write {}: {e}", path.display()))
     }
 }

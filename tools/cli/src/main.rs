@@ -8,6 +8,7 @@ mod output;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
         // Whoever reads us has read enough: `dropless verify | head` is not an error.
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            // Not `eprintln`, which panics where nobody reads standard error.
+            let _ = writeln!(std::io::stderr(), "error: {e:#}");
             ExitCode::FAILURE
         }
     }

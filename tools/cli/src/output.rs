@@ -29,6 +29,12 @@ pub fn table(rows: &[Vec<String>]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The text on one line, whatever it holds: names and messages may come from a folder that somebody else made.
+pub fn printable(text: &str) -> String {
+    let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
 /// Prints a value as indented JSON.
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;

@@ -94,7 +94,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    anyhow::ensure!(!rows.is_empty(), "no case has an op of this name: {}", args.op.join(", "));
+    for op in &args.op {
+        anyhow::ensure!(rows.iter().any(|j| j.row.op == *op), "no case has an op of this name: {op}");
+    }
     let report = Report { rows: rows.iter().map(|j| j.row.clone()).collect() };
     let count = |status| report.count(status);
     let outcome = Outcome {
@@ -137,9 +139,9 @@ fn judge<B: Runtime + AllOps>(
 
 /// One line for each op, backend and set; what failed or was skipped below, with its reason.
 fn print(outcome: &Outcome) -> anyhow::Result<()> {
-    let mut lines: Vec<(String, Vec<&Judged>)> = Vec::new();
+    let mut lines: Vec<([String; 3], Vec<&Judged>)> = Vec::new();
     for judged in &outcome.rows {
-        let key = format!("{}\t{}\t{}", judged.row.op, judged.row.backend, judged.set);
+        let key = [&judged.row.op, &judged.row.backend, judged.set].map(output::printable);
         match lines.iter_mut().find(|(k, _)| *k == key) {
             Some((_, group)) => group.push(judged),
             None => lines.push((key, vec![judged])),
@@ -150,7 +152,7 @@ fn print(outcome: &Outcome) -> anyhow::Result<()> {
     for (key, group) in &lines {
         let count = |status| group.iter().filter(|j| j.row.status == status).count().to_string();
         let worst = group.iter().filter_map(|j| j.row.worst).reduce(f64::max);
-        let mut line: Vec<String> = key.split('\t').map(String::from).collect();
+        let mut line = key.to_vec();
         line.extend([Status::Passed, Status::Failed, Status::Skipped].map(count));
         line.push(worst.map_or("-".into(), |w| if w == 0.0 { "exact".into() } else { format!("{w:.3}") }));
         table.push(line);
@@ -159,7 +161,8 @@ fn print(outcome: &Outcome) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for judged in outcome.rows.iter().filter(|j| j.row.status != Status::Passed) {
         let Row { op, backend, case, status, message, .. } = &judged.row;
-        writeln!(out, "{status}: {op} on {backend}, {} {case}: {message}", judged.set)?;
+        let line = format!("{status}: {op} on {backend}, {} {case}: {message}", judged.set);
+        writeln!(out, "{}", output::printable(&line))?;
     }
     for (backend, why) in &outcome.absent {
         writeln!(out, "{backend}: not judged: {why}")?;
