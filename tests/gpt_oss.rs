@@ -11,3 +11,5 @@ mod common;
 mod files;
 #[path = "gpt_oss/golden.rs"]
 mod golden;
+#[path = "gpt_oss/tokenizer.rs"]
+mod tokenizer;

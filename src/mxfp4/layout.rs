@@ -8,9 +8,12 @@ use crate::mutation::{Rule, wrong};
 pub trait Layout: Sync {
     /// Rows (output features; all experts one after the other).
     fn rows(&self) -> usize;
-    /// Elements of a row, a multiple of 32.
+    /// Elements of a row, a multiple of 32 above zero.
     fn k(&self) -> usize;
     /// Block `index` (of `k / 32`) of a row.
+    ///
+    /// # Panics
+    /// Where there is no such row or block, as slices do.
     fn block(&self, row: usize, index: usize) -> Block;
 }
 
@@ -55,7 +58,7 @@ impl<'a> OpenAi<'a> {
     /// A view of `rows` x `k` elements.
     ///
     /// # Errors
-    /// `k` no multiple of 32, or slices of another size.
+    /// `k` zero or no multiple of 32, or slices of another size.
     pub fn new(blocks: &'a [u8], scales: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
         let count = block_count(rows, k)?;
         check_len("MXFP4 blocks", blocks.len(), count.checked_mul(16))?;
@@ -68,7 +71,7 @@ impl<'a> Gguf<'a> {
     /// A view of `rows` x `k` elements.
     ///
     /// # Errors
-    /// `k` no multiple of 32, or a slice of another size.
+    /// `k` zero or no multiple of 32, or a slice of another size.
     pub fn new(data: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
         check_len("GGUF MXFP4 blocks", data.len(), block_count(rows, k)?.checked_mul(17))?;
         Ok(Gguf { data, rows, k })
@@ -79,7 +82,7 @@ impl<'a> Tiled<'a> {
     /// A view of `rows` x `k` elements: one expert.
     ///
     /// # Errors
-    /// `k` no multiple of 32, or a slice of another size than [`Tiled::bytes`].
+    /// `k` zero or no multiple of 32, or a slice of another size than [`Tiled::bytes`].
     pub fn new(data: &'a [u8], rows: usize, k: usize) -> Result<Self, Error> {
         block_count(rows, k)?;
         check_len("prepacked MXFP4 tiles", data.len(), Some(Self::bytes(rows, k)))?;
@@ -247,8 +250,8 @@ fn tile_nibble(r: usize, k: usize) -> (usize, u32) {
 }
 
 fn block_count(rows: usize, k: usize) -> Result<usize, Error> {
-    if !k.is_multiple_of(BLOCK) {
-        return Err(Error::input("MXFP4 row length", format!("must be a multiple of {BLOCK}, got {k}")));
+    if k == 0 || !k.is_multiple_of(BLOCK) {
+        return Err(Error::input("MXFP4 row length", format!("must be a multiple of {BLOCK} above zero, got {k}")));
     }
     rows.checked_mul(k / BLOCK).ok_or_else(|| Error::input("MXFP4 matrix", format!("{rows} x {k} overflows")))
 }
@@ -293,6 +296,9 @@ mod tests {
     #[test]
     fn sizes_are_checked() {
         assert!(OpenAi::new(&[0; 16], &[127], 1, 33).is_err());
+        assert!(OpenAi::new(&[], &[], usize::MAX, 0).is_err());
+        assert!(OpenAi::new(&[], &[], usize::MAX, 1 << 20).is_err());
+        assert!(to_tiled(&OpenAi::new(&[], &[], 0, 32).unwrap()).is_empty());
         assert!(OpenAi::new(&[0; 15], &[127], 1, 32).is_err());
         assert!(Gguf::new(&[0; 16], 1, 32).is_err());
         assert!(Tiled::new(&[0; 543], 1, 32).is_err());

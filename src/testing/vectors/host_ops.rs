@@ -20,7 +20,7 @@ fn bytes_as(shape: Vec<usize>, bytes: &[u8]) -> Values {
     Values { shape, data: bytes.iter().map(|b| f64::from(*b)).collect(), dtype: Some(DType::U8) }
 }
 
-/// Calls `f` with the case's blocks as one row, whatever their shape.
+/// Calls `f` with the case's blocks, whatever their shape, each as a row.
 fn with_blocks<T>(
     case: &Case<'_>,
     layout: BlockLayout,
@@ -29,12 +29,11 @@ fn with_blocks<T>(
     match layout {
         BlockLayout::OpenAi => {
             let (blocks, scales) = (case.bytes("blocks")?, case.bytes("scales")?);
-            let k = scales.len().saturating_mul(BLOCK);
-            f(&OpenAi::new(blocks.bytes.as_slice(), scales.bytes.as_slice(), 1, k)?)
+            f(&OpenAi::new(blocks.bytes.as_slice(), scales.bytes.as_slice(), scales.len(), BLOCK)?)
         }
         BlockLayout::Gguf => {
             let data = case.bytes("data")?;
-            f(&Gguf::new(data.bytes.as_slice(), 1, data.len() / 17 * BLOCK)?)
+            f(&Gguf::new(data.bytes.as_slice(), data.len() / 17, BLOCK)?)
         }
     }
 }
@@ -47,8 +46,8 @@ pub(super) fn decode(case: &Case<'_>) -> Result<Actual, Stop> {
     let dtype = p.one_of("out_dtype", &[("f64", DType::F64), ("f32", DType::F32)])?;
     with_blocks(case, p.one_of("layout", &LAYOUTS)?, |layout| {
         let (mut values, mut codes) = (Vec::new(), Vec::new());
-        for index in 0..layout.k() / BLOCK {
-            let block = layout.block(0, index);
+        for row in 0..layout.rows() {
+            let block = layout.block(row, 0);
             values.extend(block.values().map(|v| dtype.round(v)));
             codes.extend(block.codes);
         }
