@@ -2,6 +2,9 @@
 // 16 rows; its warps take 16 keys at a time, straight from global memory into registers: S^T = K Q^T and O^T = V^T P^T, so
 // that keys are the rows of the tensor core's tile and query rows its columns. The elements of a head are permuted for the
 // products so that every load is 16 bytes; sums do not mind. No shared memory, no barrier until a warp is through.
+//
+// Roofs of 64 sequences of 8192 keys, same heads as in prefill_sm80.cu, on an H200: 1.07 GB at 4657 GB/s are 231 us, 9 GFLOP
+// at 790 TFLOP/s are 11 us.
 #include "ptx/matrix.cuh"
 #include "ptx/pairs.cuh"
 #include "tile.cuh"

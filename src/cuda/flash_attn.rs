@@ -42,8 +42,9 @@ impl FlashAttnSpec {
         if !matches!(self.head_dim, 64 | 128) {
             return Err(format!("head_dim must be 64 or 128, it is {}", self.head_dim));
         }
-        if self.sm_scale.0 <= 0.0 {
-            return Err(format!("sm_scale must be positive, it is {}", self.sm_scale.0));
+        // The largest product must be the largest score, and a masked one -infinity after scaling too.
+        if self.sm_scale.0 < f64::from(f32::MIN_POSITIVE) {
+            return Err(format!("sm_scale must be a positive normal f32, it is {}", self.sm_scale.0));
         }
         match self.store {
             KvStore::Paged { layout: PageLayout::XSplit { .. }, .. } => {
