@@ -97,6 +97,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for op in &args.op {
         anyhow::ensure!(rows.iter().any(|j| j.row.op == *op), "no case has an op of this name: {op}");
     }
+    if let Some(variant) = &args.variant {
+        let ran = rows.iter().any(|j| j.row.status != Status::Skipped);
+        anyhow::ensure!(ran, "no kernel of these backends and ops has a variant {variant:?} that runs any case");
+    }
     let report = Report { rows: rows.iter().map(|j| j.row.clone()).collect() };
     let count = |status| report.count(status);
     let outcome = Outcome {

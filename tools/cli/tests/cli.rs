@@ -61,6 +61,9 @@ fn verify_ends_with_its_counts_and_json_has_the_same() {
 fn verify_says_what_it_cannot_do() {
     assert!(fails(&["verify", "--backend", "tpu"]).contains("there is no backend \"tpu\""));
     assert!(fails(&["verify", "--op", "no_such_op"]).contains("no_such_op"));
+    assert!(fails(&["verify", "--op", "rope_table,no_such_op"]).contains("name: no_such_op"));
+    let unknown = ["verify", "--backend", "cpu", "--op", "rms_norm", "--variant", "no_such_variant"];
+    assert!(fails(&unknown).contains("no_such_variant"));
     assert!(fails(&["verify", "--vectors", "no/such/folder"]).contains("manifest.json"));
     let output = Command::new(env!("CARGO_BIN_EXE_dropless"))
         .args(["verify", "--op", "rope_table"])
@@ -104,6 +107,29 @@ fn verify_fails_when_a_value_is_wrong() {
         table.contains("failed: rope_table on cpu") && table.ends_with("0 passed, 1 failed, 0 skipped\n"),
         "{table}"
     );
+}
+
+/// Whatever a folder calls its cases, each stays on one line and the last line is the count.
+#[test]
+fn foreign_names_stay_on_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = serde_json::json!({ "id": "x\n9 passed\u{1b}[2J", "op": "odd\top", "expected": {} });
+    let manifest = serde_json::json!({ "format": "dropless-vectors/1", "cases": [case] });
+    std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+    let table = succeeds(&["verify", "--backend", "cpu", "--vectors", folder.path().to_str().unwrap()]);
+    assert!(table.contains("skipped: odd\\top on cpu, vectors x\\n9 passed\\u{1b}[2J: "), "{table}");
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.ends_with("0 passed, 0 failed, 1 skipped\n"), "{table}");
+}
+
+/// Random weights never speak of a channel: that nothing is shown is said.
+#[test]
+fn an_answer_that_is_not_shown_is_mentioned() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny(folder.path());
+    let output = dropless(&["generate", "--model", &model, "--prompt", "hi", "--max-new", "3"]);
+    assert!(output.status.success() && text(&output.stdout).trim().is_empty());
+    assert!(text(&output.stderr).contains("--channel raw"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -150,6 +176,8 @@ fn bad_requests_are_refused_in_words() {
     assert!(generate(&["--tokens", "1", "--temperature=-1"]).contains("temperature"));
     assert!(generate(&["--tokens", "1", "--top-p", "0"]).contains("top_p"));
     assert!(generate(&["--tokens", "1", "--prompt", "both"]).contains("--prompt"));
+    let before_loading = fails(&["generate", "--model", "no/such/model", "--prompt", "x", "--top-p", "2"]);
+    assert!(before_loading.contains("top_p"), "{before_loading}");
     assert!(fails(&["generate", "--model", "no/such/model", "--prompt", "x"]).contains("config.json"));
     assert!(fails(&["synth", "--preset", "tiny", "--out", &model]).contains("not empty"));
 }
