@@ -8,11 +8,13 @@ mod attention;
 mod case;
 mod compare;
 mod files;
+mod gemm;
 mod host_ops;
 mod model;
 mod moe_ops;
 mod small_ops;
 mod tokenize;
+mod values;
 
 use crate::backend::{Hint, HostBytes, Provide, Runtime};
 use crate::cpu::Cpu;
@@ -24,13 +26,13 @@ use crate::op::Op;
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::report::{Filter, Report, Row, Status};
 use case::{Case, Stop, fail, skip};
-use compare::Values;
 use files::Files;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use values::Values;
 
 /// The format that is read.
 pub const FORMAT: &str = "dropless-vectors/1";
@@ -266,7 +268,7 @@ impl<B: Runtime + AllOps> Runner<'_, B> {
             "rope_apply" => small_ops::rope_apply(self, case),
             "rms_norm" => small_ops::rms_norm(self, case),
             "swiglu" => moe_ops::swiglu(self, case),
-            "grouped_gemm" => moe_ops::grouped_gemm(self, case),
+            "grouped_gemm" => gemm::grouped_gemm(self, case),
             "moe_route" => moe_ops::route(self, case),
             "moe_permute" => moe_ops::permute(self, case),
             "moe_block" => moe_ops::moe_block(self, case),

@@ -1,7 +1,7 @@
 //! `flash_attn` of the format.
 
 use super::case::{Case, Params, Stop, fail, skip};
-use super::compare::Values;
+use super::values::Values;
 use super::{Actual, Runner};
 use crate::backend::Runtime;
 use crate::dtype::DType;

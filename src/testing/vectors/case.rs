@@ -1,8 +1,8 @@
 //! What a case asks for: parameters and inputs, read with errors in words.
 
 use super::Class;
-use super::compare::Values;
 use super::files::Files;
+use super::values::Values;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;

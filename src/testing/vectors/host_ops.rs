@@ -1,7 +1,7 @@
 //! Ops of the format that run on the host whatever the backend: the MXFP4 codec and the rope table.
 
 use super::case::{Case, Params, Stop, skip};
-use super::compare::Values;
+use super::values::Values;
 use super::{Actual, Class};
 use crate::dtype::DType;
 use crate::host::HostTensor;

@@ -1,9 +1,9 @@
 //! `model_logits`, `model_hidden` and `model_greedy` of the format.
 
 use super::case::{Case, Params, Stop, fail, skip};
-use super::compare::Values;
 use super::moe_ops::{score, swiglu_params};
 use super::small_ops::PAIRINGS;
+use super::values::Values;
 use super::{Actual, Runner, host_ops};
 use crate::backend::Runtime;
 use crate::dtype::DType;

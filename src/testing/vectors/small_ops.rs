@@ -1,7 +1,7 @@
 //! `rms_norm` and `rope_apply` of the format.
 
 use super::case::{Case, Stop, fail};
-use super::compare::Values;
+use super::values::Values;
 use super::{Actual, Runner};
 use crate::backend::Runtime;
 use crate::host::HostTensor;

@@ -2,7 +2,7 @@
 
 use super::Actual;
 use super::case::{Case, Stop, fail, skip};
-use super::compare::Values;
+use super::values::Values;
 use crate::gpt_oss::tokenizer::{Specials, Tokenizer};
 use serde_json::Value;
 use std::sync::OnceLock;
