@@ -106,8 +106,8 @@ pub trait Runtime: Backend {
     /// # Errors
     /// As [`Runtime::alloc`] and [`Runtime::write`].
     fn import(&self, bytes: &HostBytes) -> Result<Self::Buffer, Error> {
-        let buffer = self.alloc(bytes.as_slice().len())?;
-        self.write(&buffer, 0, bytes.as_slice())?;
+        let mut buffer = self.alloc(bytes.as_slice().len())?;
+        self.write(&mut buffer, 0, bytes.as_slice())?;
         Ok(buffer)
     }
     /// Handle of the buffer's first byte.
@@ -116,7 +116,7 @@ pub trait Runtime: Backend {
     ///
     /// # Errors
     /// [`Error::Input`] where they do not fit, [`Error::Device`] from the driver.
-    fn write(&self, buffer: &Self::Buffer, offset: usize, bytes: &[u8]) -> Result<(), Error>;
+    fn write(&self, buffer: &mut Self::Buffer, offset: usize, bytes: &[u8]) -> Result<(), Error>;
     /// Copies out what all submitted work left; waits for it.
     ///
     /// # Errors
@@ -154,9 +154,9 @@ impl<B: Runtime> Tensor<B> {
     /// # Errors
     /// [`Error::Input`] where the size does not match, else as [`Runtime::alloc`].
     pub fn from_bytes(backend: &B, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self, Error> {
-        let tensor = Self::empty(backend, dtype, shape)?;
+        let mut tensor = Self::empty(backend, dtype, shape)?;
         check_bytes(dtype, tensor.shape, bytes.len())?;
-        backend.write(&tensor.buffer, 0, bytes)?;
+        backend.write(&mut tensor.buffer, 0, bytes)?;
         Ok(tensor)
     }
 
@@ -166,7 +166,7 @@ impl<B: Runtime> Tensor<B> {
     /// [`Error::Input`] where the size does not match, else as [`Runtime::write`].
     pub fn write(&mut self, backend: &B, bytes: &[u8]) -> Result<(), Error> {
         check_bytes(self.dtype, self.shape, bytes.len())?;
-        backend.write(&self.buffer, 0, bytes)
+        backend.write(&mut self.buffer, 0, bytes)
     }
 
     /// The whole content, after all submitted work.
@@ -204,7 +204,7 @@ impl<B: Runtime> Tensor<B> {
     /// # Errors
     /// As [`Runtime::write`].
     pub fn write_prefix(&mut self, backend: &B, bytes: &[u8]) -> Result<(), Error> {
-        backend.write(&self.buffer, 0, bytes)
+        backend.write(&mut self.buffer, 0, bytes)
     }
 
     /// The first elements, as many as `shape` has, after all submitted work.

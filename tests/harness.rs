@@ -58,7 +58,7 @@ impl Runtime for Spoilt {
         self.cpu.mem(buffer)
     }
 
-    fn write(&self, buffer: &CpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, buffer: &mut CpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         self.cpu.write(buffer, offset, bytes)
     }
 

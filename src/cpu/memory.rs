@@ -151,7 +151,7 @@ impl Runtime for Cpu {
         buffer.mem()
     }
 
-    fn write(&self, buffer: &CpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, buffer: &mut CpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         if let CpuBuffer::Shared(_) = buffer {
             return Err(Error::input("buffer", "imported bytes are read-only"));
         }
@@ -182,13 +182,13 @@ mod tests {
     fn memory_is_aligned_zeroed_and_bounded() {
         let cpu = Cpu::new();
         for bytes in [0, 1, 255, 256, 1000] {
-            let buffer = cpu.alloc(bytes).unwrap();
+            let mut buffer = cpu.alloc(bytes).unwrap();
             assert_eq!(cpu.mem(&buffer).as_ptr().addr() % ALIGN, 0);
             let mut content = vec![1; bytes];
             cpu.read(&buffer, 0, &mut content).unwrap();
             assert!(content.iter().all(|b| *b == 0));
-            cpu.write(&buffer, 0, &content).unwrap();
-            assert!(cpu.write(&buffer, 1, &content).is_err() || bytes == 0);
+            cpu.write(&mut buffer, 0, &content).unwrap();
+            assert!(cpu.write(&mut buffer, 1, &content).is_err() || bytes == 0);
         }
         for absurd in [usize::MAX, isize::MAX as usize, 1 << 60] {
             let words = cpu.alloc(absurd).err().unwrap().to_string();

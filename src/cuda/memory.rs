@@ -58,7 +58,7 @@ impl Runtime for Cuda {
     }
 
     /// In the order of the stream: work submitted earlier has finished with the buffer.
-    fn write(&self, buffer: &CudaBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, buffer: &mut CudaBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         let (to, _entered) = (buffer.range(offset, bytes.len())?, self.device.enter()?);
         // SAFETY: the range was checked; `finish` waits before `bytes` is given back.
         unsafe { sys::cuMemcpyHtoDAsync_v2(to, bytes.as_ptr().cast(), bytes.len(), self.device.stream()) }

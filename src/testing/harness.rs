@@ -172,8 +172,8 @@ impl<B: Runtime> Slot<B> {
             None if operand.name == "status" => initial[GUARD..GUARD + size].fill(0),
             None => {}
         }
-        let buffer = backend.alloc(initial.len())?;
-        backend.write(&buffer, 0, &initial)?;
+        let mut buffer = backend.alloc(initial.len())?;
+        backend.write(&mut buffer, 0, &initial)?;
         Ok(Slot { buffer, operand, stride, initial })
     }
 
