@@ -9,9 +9,8 @@
 // place of the stages.
 template <unsigned FORMAT>
 struct Layout {
-    static constexpr int STAGED = STAGES * Stage<FORMAT>::BYTES, TILE = BLOCK_M * TILE_PITCH * 4;
-    static constexpr int PANEL_AT = STAGED > TILE ? STAGED : TILE;
-    static constexpr int ROWS_AT = PANEL_AT + PANEL_BYTES<FORMAT>;
+    static constexpr int STAGED = STAGES * STEPS * Step<FORMAT>::BYTES, TILE = BLOCK_M * TILE_PITCH * 4;
+    static constexpr int ROWS_AT = STAGED > TILE ? STAGED : TILE;
     static constexpr int BIAS_AT = ROWS_AT + BLOCK_M * 8;
     static constexpr int SCHEDULE_AT = BIAS_AT + BLOCK_N * 4;
 };
@@ -22,21 +21,24 @@ struct WarpTile {
     // Two warps over the rows of `a` read less shared memory, but would decode MXFP4 twice.
     static constexpr int COLUMN_WARPS = FORMAT == DENSE && BLOCK_M >= 128 ? 2 : 1, ROW_WARPS = WARPS / COLUMN_WARPS;
     static constexpr int ROWS = BLOCK_N / ROW_WARPS / 16, COLUMNS = BLOCK_M / COLUMN_WARPS / 8;
+    // Halves of a step at a time: decoding both of a big tile takes too many registers.
+    static constexpr int HALVES = FORMAT == DENSE || BLOCK_M <= 16 ? 2 : 1;
+    static constexpr int STAGE_BYTES = STEPS * Step<FORMAT>::BYTES;
     float sum[ROWS][COLUMNS][4];
 
     static __device__ __forceinline__ int row() { return threadIdx.x / 32 % ROW_WARPS * ROWS * 16; }
     static __device__ __forceinline__ int column() { return threadIdx.x / 32 / ROW_WARPS * COLUMNS * 8; }
 
-    // One stage; `step` is its number since the panel of scales was loaded.
-    __device__ __forceinline__ void multiply(unsigned stage, unsigned panel, int step, int rows) {
-#pragma unroll(FORMAT == DENSE ? 2 : 1) // decoding both halves at once does not fit the registers
+    __device__ __forceinline__ void multiply(unsigned step, int rows) {
+        const E2m1Tables<T> tables;
+#pragma unroll(HALVES)
         for (int h = 0; h < 2; h++) {
             Weights<ROWS> w;
-            load_weights<T, FORMAT>(stage + BLOCK_M * ROW_BYTES, panel, row(), step, h, w);
+            load_weights<FORMAT>(tables, step + BLOCK_M * ROW_BYTES, row(), h, w);
 #pragma unroll
             for (int n = 0; n < COLUMNS; n++) {
                 if (BLOCK_M <= 16 && n * 8 >= rows) break;
-                const uint4 b = load_rows<FORMAT>(stage, column() + n * 8, h);
+                const uint4 b = load_rows<FORMAT>(step, column() + n * 8, h);
 #pragma unroll
                 for (int m = 0; m < ROWS; m++) {
                     if constexpr (FORMAT == DENSE) {
@@ -63,34 +65,48 @@ struct WarpTile {
                 for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
             }
         }
-        const long long k_tiles = (p.k + BLOCK_K - 1) / BLOCK_K;
-        const int first = int(k_tiles * tile.split / p.splits), last = int(k_tiles * (tile.split + 1) / p.splits);
-        const char* const* rows = (const char* const*)(shared + Layout<FORMAT>::ROWS_AT);
-        char* panel = shared + Layout<FORMAT>::PANEL_AT;
-        const auto load = [&](int step, int slot) {
-            const unsigned stage = shared_address(shared) + slot * Stage<FORMAT>::BYTES;
-            if (step < last) {
-                load_a(p, rows, step * BLOCK_K, stage);
-                load_w<FORMAT>(p, tile, step * BLOCK_K, stage + BLOCK_M * ROW_BYTES);
+        const long long steps = (p.k + STEP_K - 1) / STEP_K;
+        const int first = int(steps * tile.split / p.splits), last = int(steps * (tile.split + 1) / p.splits);
+        const RowSource rows((const char* const*)(shared + Layout<FORMAT>::ROWS_AT));
+        const WeightSource<FORMAT> weights(p, tile);
+        const ScaleSource<FORMAT> scales(p, tile);
+        const unsigned stages = shared_address(shared), end = stages + STAGES * STAGE_BYTES;
+        // One group of copies a stage, empty ones behind the last step. The scales come into `pairs`.
+        const auto load = [&](int step, unsigned stage, typename ScaleSource<FORMAT>::Pair* pairs) {
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                if (step + s >= last) continue;
+                rows.load(p, (step + s) * STEP_K, stage + s * Step<FORMAT>::BYTES);
+                weights.load(p, (step + s) * STEP_K, stage + s * Step<FORMAT>::BYTES + BLOCK_M * ROW_BYTES);
+                if (FORMAT == MXFP4) pairs[s] = scales.load((step + s) * STEP_K);
             }
             cp_async_commit();
         };
+        const auto store = [&](unsigned stage, const typename ScaleSource<FORMAT>::Pair* pairs) {
+#pragma unroll
+            for (int s = 0; s < STEPS && FORMAT == MXFP4; s++) {
+                scales.store(pairs[s], stage + s * Step<FORMAT>::BYTES + BLOCK_M * ROW_BYTES);
+            }
+        };
+        typename ScaleSource<FORMAT>::Pair pairs[STAGES - 1][STEPS] = {};
+#pragma unroll
+        for (int s = 0; s < STAGES - 1; s++) load(first + s * STEPS, stages + s * STAGE_BYTES, pairs[s]);
+#pragma unroll
+        for (int s = 0; s < STAGES - 2; s++) store(stages + s * STAGE_BYTES, pairs[s]);
+        typename ScaleSource<FORMAT>::Pair(&newest)[STEPS] = pairs[STAGES - 2];
+        unsigned stage = stages, next = end - STAGE_BYTES;
 #pragma unroll 1
-        for (int s = 0; s < STAGES - 1; s++) load(first + s, s);
-        int slot = 0, next = STAGES - 1;
-#pragma unroll 1
-        for (int step = first; step < last; step++) {
+        for (int step = first; step < last; step += STEPS) {
+            store(next == stages ? end - STAGE_BYTES : next - STAGE_BYTES, newest);
             cp_async_wait<STAGES - 2>();
             __syncthreads(); // the stage is there for all warps, and all have done with the one loaded over next
-            const int in_panel = (step - first) % (PANEL / 2);
-            if (FORMAT == MXFP4 && in_panel == 0) {
-                load_scales(p, tile, step * BLOCK_K, panel);
-                __syncthreads();
+            load(step + (STAGES - 1) * STEPS, next, newest);
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                if (step + s < last) multiply(stage + s * Step<FORMAT>::BYTES, tile.rows);
             }
-            load(step + STAGES - 1, next);
-            multiply(shared_address(shared) + slot * Stage<FORMAT>::BYTES, shared_address(panel), in_panel, tile.rows);
-            slot = slot + 1 == STAGES ? 0 : slot + 1;
-            next = next + 1 == STAGES ? 0 : next + 1;
+            stage = stage + STAGE_BYTES == end ? stages : stage + STAGE_BYTES;
+            next = next + STAGE_BYTES == end ? stages : next + STAGE_BYTES;
         }
         cp_async_wait<0>();
     }

@@ -49,14 +49,32 @@ __device__ __forceinline__ unsigned with_signs(unsigned codes, unsigned shifted,
     return high_bytes | (__byte_perm(shifted, codes, BYTES) & 0x80808080);
 }
 
-// Eight codes, the first in the lowest nibble, as pairs of bf16: 15 instructions. Byte tables hold what the eight
-// magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like.
-__device__ __forceinline__ void e2m1_pairs(MmaBf16, unsigned codes, unsigned (&out)[4]) {
-    constexpr unsigned HIGH0 = 0x3f3f3f00, HIGH1 = 0x40404040, LOW0 = 0xc0800000, LOW1 = 0xc0804000;
+// What the eight magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like, byte by byte. Two constants of a byte permutation do not
+// fit the instruction, so one is kept in a register, behind the compiler's back: it would load it again and again.
+template <class T>
+struct E2m1Tables;
+
+template <>
+struct E2m1Tables<MmaBf16> {
+    unsigned high, low;
+    __device__ __forceinline__ E2m1Tables() {
+        asm volatile("mov.b32 %0, 0x3f3f3f00; mov.b32 %1, 0xc0800000;" : "=r"(high), "=r"(low));
+    }
+};
+
+template <>
+struct E2m1Tables<MmaF16> {
+    unsigned high;
+    __device__ __forceinline__ E2m1Tables() { asm volatile("mov.b32 %0, 0x3e3c3800;" : "=r"(high)); }
+};
+
+// Eight codes, the first in the lowest nibble, as pairs of bf16: 16 instructions.
+__device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaBf16>& t, unsigned codes, unsigned (&out)[4]) {
+    constexpr unsigned HIGH = 0x40404040, LOW = 0xc0804000;
     const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
-    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(HIGH0, HIGH1, front));
-    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(HIGH0, HIGH1, back));
-    const unsigned low_a = __byte_perm(LOW0, LOW1, front), low_b = __byte_perm(LOW0, LOW1, back);
+    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(t.high, HIGH, front));
+    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(t.high, HIGH, back));
+    const unsigned low_a = __byte_perm(t.low, LOW, front), low_b = __byte_perm(t.low, LOW, back);
     out[0] = __byte_perm(low_a, high_a, 0x5140);
     out[1] = __byte_perm(low_a, high_a, 0x7362);
     out[2] = __byte_perm(low_b, high_b, 0x5140);
@@ -64,11 +82,11 @@ __device__ __forceinline__ void e2m1_pairs(MmaBf16, unsigned codes, unsigned (&o
 }
 
 // As pairs of f16, whose low byte is zero for all of them.
-__device__ __forceinline__ void e2m1_pairs(MmaF16, unsigned codes, unsigned (&out)[4]) {
-    constexpr unsigned HIGH0 = 0x3e3c3800, HIGH1 = 0x46444240;
+__device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaF16>& t, unsigned codes, unsigned (&out)[4]) {
+    constexpr unsigned HIGH = 0x46444240;
     const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
-    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(HIGH0, HIGH1, front));
-    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(HIGH0, HIGH1, back));
+    const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(t.high, HIGH, front));
+    const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(t.high, HIGH, back));
     out[0] = __byte_perm(high_a, 0, 0x1404);
     out[1] = __byte_perm(high_a, 0, 0x3424);
     out[2] = __byte_perm(high_b, 0, 0x1404);

@@ -7,16 +7,14 @@ use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GateUp, Op, WeightFormat};
 use dropless_kernels_cuda::{ARTIFACTS, Artifact};
 
-/// Blocks of 32 elements in a panel of scales, and bytes of its rows: `PANEL` and `PANEL_PITCH` of fragments.cuh.
-const PANEL_PITCH: u32 = 64 * 2 + 4;
+/// Elements of K in a step: `STEP_K` of stage.cuh.
+const STEP_K: u32 = 64;
 /// Bytes of `Schedule` of schedule.cuh.
 const SCHEDULE: u32 = 2 * 513 * 4;
 /// Stages that a part of a split K has at least: filling the pipeline must be worth it.
-const MIN_STEPS: usize = 8;
+const MIN_STAGES: usize = 6;
 /// Most parts of K.
 const MAX_SPLITS: usize = 8;
-/// What a tile costs beside its rows, in rows: reading and decoding its weights.
-const WEIGHT_COST: usize = 16;
 
 /// A variant with pipeline stages.
 #[derive(Clone, Copy)]
@@ -53,9 +51,9 @@ impl<'a> Tiles<'a> {
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
         let rows = hint.rows.unwrap_or(op.rows);
         let others = ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)).filter_map(Tiles::of);
-        let best = others.filter(|t| fits(op, t.0, device).is_ok()).min_by_key(|t| t.cost(op, rows));
+        let best = others.filter(|t| fits(op, t.0, device).is_ok()).min_by_key(|t| t.cost(op, device, rows));
         match best {
-            Some(best) if best.cost(op, rows) < self.cost(op, rows) => {
+            Some(best) if best.cost(op, device, rows) < self.cost(op, device, rows) => {
                 let each = rows.div_ceil(touched(op, rows).max(1));
                 Err(format!("{} is cheaper for {each} rows an expert", best.0.variant))
             }
@@ -63,8 +61,23 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    fn cost(self, op: &GroupedGemmSpec, rows: usize) -> usize {
-        self.row_tiles(op, rows).saturating_mul(WEIGHT_COST + self.0.block_m as usize)
+    /// In rows of `a` a tile has: the rows, and what reading and decoding its weights costs beside them; more where the
+    /// tiles do not occupy the device.
+    fn cost(self, op: &GroupedGemmSpec, device: &DeviceInfo, rows: usize) -> u64 {
+        let weights = match op.weights {
+            WeightFormat::Dense(_) => 8,
+            // Narrow tiles have more to do beside decoding.
+            _ if self.0.block_n < 128 => 20,
+            _ => 16,
+        };
+        let row_tiles = self.row_tiles(op, rows);
+        let (tiles, enough) = (self.tiles(op, row_tiles).max(1) as u64, self.enough(device) as u64);
+        (row_tiles as u64 * (weights + u64::from(self.0.block_m))).saturating_mul(enough.max(tiles)) / tiles
+    }
+
+    /// Tiles that occupy the device. Small ones wait for memory: more of them must be under way.
+    fn enough(self, device: &DeviceInfo) -> usize {
+        device.units.max(1) as usize * if self.0.block_m <= 16 { 2 } else { 1 }
     }
 
     /// Tiles over rows that lie evenly with their experts.
@@ -77,17 +90,25 @@ impl<'a> Tiles<'a> {
         row_tiles.saturating_mul(op.n.div_ceil(self.0.block_n as usize))
     }
 
-    /// Parts of K: as many as occupy the device where there are few tiles.
+    /// Parts of K: where tiles do not occupy the device, as many as leave the fewest multiprocessors idle at the end.
     pub(super) fn splits(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
         let tiles = self.tiles(op, self.row_tiles(op, op.rows)).max(1);
-        // Small tiles wait for memory: more of them must be under way.
-        let (enough, wanted) = if self.0.block_m <= 16 { (2, 3) } else { (1, 2) };
-        let units = device.units.max(1) as usize;
-        if tiles >= enough * units {
+        if tiles >= self.enough(device) {
             return 1;
         }
-        let most = op.k.div_ceil(self.0.block_k as usize * MIN_STEPS).min(MAX_SPLITS);
-        (wanted * units).div_ceil(tiles).clamp(1, most.max(1))
+        let units = device.units.max(1) as usize;
+        let most = (op.k / (self.0.block_k as usize * MIN_STAGES)).clamp(1, MAX_SPLITS);
+        let at_once = units * self.resident(op, device);
+        let busy = |splits: usize| tiles * splits * 1000 / ((tiles * splits).div_ceil(units) * units);
+        let fitting = (2..=most).filter(|s| tiles * s <= at_once);
+        fitting.fold(1, |best, s| if busy(s) > busy(best) { s } else { best })
+    }
+
+    /// Blocks that a multiprocessor runs at a time.
+    fn resident(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
+        let by_memory = device.shared_bytes / self.shared_bytes(op).max(1);
+        let by_threads = 1024 / (32 * self.0.warps);
+        by_memory.min(by_threads).max(1) as usize
     }
 
     /// Blocks of the grid: each takes tile after tile. No more than there can be tiles or run at a time.
@@ -95,22 +116,20 @@ impl<'a> Tiles<'a> {
         let partial = if op.grouped { op.experts.min(op.rows) } else { 0 };
         let row_tiles = (op.rows / self.0.block_m as usize).saturating_add(partial + 1);
         let tiles = self.tiles(op, row_tiles).saturating_mul(self.splits(op, device));
-        let by_memory = device.shared_bytes / self.shared_bytes(op).max(1);
-        let by_threads = 1024 / (32 * self.0.warps);
-        let resident = device.units.max(1) * by_memory.min(by_threads).max(1);
-        tiles.clamp(1, resident as usize)
+        tiles.clamp(1, device.units.max(1) as usize * self.resident(op, device))
     }
 
     /// `Layout` of sm80.cu and what follows it.
     pub(super) fn shared_bytes(self, op: &GroupedGemmSpec) -> u32 {
-        let Artifact { block_m, block_n, stages, .. } = *self.0;
-        let (weights, panel) = match op.weights {
-            WeightFormat::Dense(_) => (128 * block_n, 0),
-            WeightFormat::Mxfp4 => (32 * block_n, PANEL_PITCH * block_n),
-            _ => (544 * block_n / 16, 0),
+        let Artifact { block_m, block_n, block_k, stages, .. } = *self.0;
+        let weights = match op.weights {
+            WeightFormat::Dense(_) => 128 * block_n,
+            WeightFormat::Mxfp4 => (32 + 4) * block_n,
+            _ => 544 * block_n / 16,
         };
-        let (staged, tile) = (stages * (128 * block_m + weights), 4 * block_m * (block_n + 4));
-        staged.max(tile) + panel + 8 * block_m + 4 * block_n + SCHEDULE
+        let step = 128 * block_m + weights;
+        let (staged, tile) = (stages * block_k / STEP_K * step, 4 * block_m * (block_n + 4));
+        staged.max(tile) + 8 * block_m + 4 * block_n + SCHEDULE
     }
 
     /// Index of the kernel among the variant's entries.
@@ -164,9 +183,9 @@ mod tests {
     #[test]
     fn tiles_grow_with_the_rows_an_expert_has() {
         let names = [1, 64, 256, 512, 1024, 8192].map(|tokens| variant(&up(tokens), &h200(), None));
-        let (small, middle, large) = ("sm80_16x64", "sm80_64x128", "sm80_128x128");
-        assert_eq!(names, [small, small, small, middle, large, large]);
-        assert_eq!(variant(&up(8192), &h200(), Some(16)), small, "the hint says what is typical");
+        let (one, small, middle, large) = ("sm80_16x64", "sm80_16x128", "sm80_64x128", "sm80_128x128");
+        assert_eq!(names, [one, small, small, middle, large, large]);
+        assert_eq!(variant(&up(8192), &h200(), Some(4)), one, "the hint says what is typical");
     }
 
     #[test]
@@ -195,7 +214,7 @@ mod tests {
         let tiles = Tiles::of(choose(&up(1), &h200(), 80, Hint::default()).unwrap().artifact).unwrap();
         assert_eq!(tiles.splits(&up(1), &h200()), 1);
         let query = GroupedGemmSpec::linear(1, 5120, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
-        assert_eq!(tiles.splits(&query, &h200()), 5);
+        assert_eq!(tiles.splits(&query, &h200()), 3);
         let short = GroupedGemmSpec { k: 64, ..query };
         assert_eq!(tiles.splits(&short, &h200()), 1);
         let none = GroupedGemmSpec { rows: 0, ..query };

@@ -3,9 +3,11 @@
 
 __device__ __forceinline__ unsigned shared_address(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
 
-// 16 bytes, both sides aligned to 16; the first `valid` are read, the others become zero.
-__device__ __forceinline__ void cp_async_16(unsigned to, const void* from, int valid) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(valid) : "memory");
+// 16 bytes, both sides aligned to 16; zeros instead, and nothing read, unless `has`.
+__device__ __forceinline__ void cp_async_16(unsigned to, const void* from, bool has) {
+    asm volatile("{ .reg .pred none; setp.eq.u32 none, %2, 0; cp.async.cg.shared.global [%0], [%1], 16, none; }" ::"r"(to),
+                 "l"(from), "r"(unsigned(has))
+                 : "memory");
 }
 
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
