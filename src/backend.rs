@@ -1,5 +1,9 @@
 //! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
 
+mod timing;
+
+pub use timing::Timing;
+
 use crate::dtype::DType;
 use crate::error::Error;
 pub use crate::host::HostBytes;

@@ -19,6 +19,7 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod swiglu;
+pub mod timing;
 mod weights;
 
 use crate::backend::{Arch, Backend, DeviceInfo};

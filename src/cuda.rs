@@ -9,6 +9,7 @@ mod discover;
 mod driver;
 mod embedding;
 mod flash_attn;
+mod graph;
 mod grouped_gemm;
 mod kv_append;
 mod memory;
@@ -21,6 +22,7 @@ mod swiglu;
 mod tiles;
 
 pub use discover::{devices, kernels};
+pub use graph::Graph;
 pub use memory::CudaBuffer;
 pub use plan::Plan;
 

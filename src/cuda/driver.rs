@@ -22,6 +22,7 @@ pub(super) struct Device {
     primary: Option<sys::CUdevice>,
     stream: sys::CUstream,
     info: DeviceInfo,
+    cache_bytes: usize,
     ptx_version: u16,
     /// By the address of the artifact's PTX.
     modules: Mutex<HashMap<usize, Module>>,
@@ -75,6 +76,7 @@ impl Device {
             primary,
             stream: std::ptr::null_mut(),
             info: describe(device).map_err(said("asking about a device"))?,
+            cache_bytes: cache_bytes(device).map_err(said("asking about a device"))?,
             ptx_version: ptx_version(driver_version().map_err(said("cuDriverGetVersion"))?),
             modules: Mutex::new(HashMap::new()),
         };
@@ -87,6 +89,11 @@ impl Device {
 
     pub(super) fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// Bytes of the L2 cache.
+    pub(super) fn cache_bytes(&self) -> usize {
+        self.cache_bytes
     }
 
     /// PTX version that the driver understands, times ten.
@@ -259,6 +266,12 @@ fn ptx_version(driver: i32) -> u16 {
         1209..1300 => 88,
         _ => 90,
     }
+}
+
+fn cache_bytes(device: sys::CUdevice) -> Result<usize, DriverError> {
+    // SAFETY: `device` comes from the driver.
+    let bytes = unsafe { result::device::get_attribute(device, Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE) }?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
 fn describe(device: sys::CUdevice) -> Result<DeviceInfo, DriverError> {

@@ -35,7 +35,7 @@ impl Drop for CudaBuffer {
 
 impl Cuda {
     /// Waits for the runtime's own stream.
-    fn finish(&self) -> Result<(), Error> {
+    pub(super) fn finish(&self) -> Result<(), Error> {
         // SAFETY: the stream lives as long as the device.
         unsafe { result::stream::synchronize(self.device.stream()) }.map_err(said("cuStreamSynchronize"))
     }

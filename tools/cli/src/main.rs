@@ -1,6 +1,7 @@
 //! The `dropless` command.
 
 mod backends;
+mod bench;
 mod checkpoints;
 mod devices;
 mod generate;
@@ -20,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure ops or a whole model, beside the roof of the device, goals and earlier runs
+    Bench(bench::Args),
     /// List every backend, found or absent and why
     Devices(devices::Args),
     /// Run a gpt-oss model: text or tokens in, text or tokens out
@@ -34,6 +37,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Synth(args) => checkpoints::run_synth(&args),

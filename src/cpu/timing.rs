@@ -1,0 +1,35 @@
+//! Timing by the wall clock: a call is over when it returns.
+
+use super::Cpu;
+use crate::backend::Timing;
+use crate::error::Error;
+use std::time::Instant;
+
+/// Recorded calls.
+pub type Calls<'a> = Box<dyn Fn(&mut ()) -> Result<(), Error> + 'a>;
+
+impl Timing for Cpu {
+    type Recorded<'a> = Calls<'a>;
+
+    fn record<'a>(&self, calls: impl Fn(&mut ()) -> Result<(), Error> + 'a) -> Result<Calls<'a>, Error> {
+        Ok(Box::new(calls))
+    }
+
+    fn replay(&self, calls: &Calls<'_>) -> Result<(), Error> {
+        calls(&mut ())
+    }
+
+    fn time(&self, calls: &Calls<'_>, replays: usize) -> Result<Vec<f64>, Error> {
+        let one = |_| {
+            let started = Instant::now();
+            calls(&mut ())?;
+            Ok(started.elapsed().as_secs_f64())
+        };
+        (0..replays).map(one).collect()
+    }
+
+    /// That of a large server: nothing in the standard library tells.
+    fn cache_bytes(&self) -> usize {
+        32 << 20
+    }
+}

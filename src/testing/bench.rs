@@ -1,0 +1,150 @@
+//! Times of the ops that matter, on operands as they come: random, near-uniformly routed, and not in the cache.
+//!
+//! A row is an op at one size. Its operands exist several times, so that the sets together exceed the last-level cache three
+//! times; one call a set is recorded and replayed back to back ([`Timing`]). Each row's result is compared with the
+//! reference on a few of its rows. The roof of the device is measured in the same run: the best rate at which any of these
+//! rows moved bytes, and the best rate of a dense bf16 GEMM.
+
+mod attention;
+mod catalog;
+mod check;
+mod dense;
+mod experts;
+mod measure;
+mod moe;
+mod operand;
+mod pattern;
+mod report;
+mod roof;
+mod routing;
+pub mod stats;
+
+pub use catalog::{PRESETS, Preset, Select, Unknown};
+pub use report::{About, Report, Row, Skipped};
+pub use roof::{Rate, Roof};
+
+use crate::backend::{Hint, Timing};
+use crate::error::Error;
+use crate::kernel::AllOps;
+use crate::op::Work;
+use crate::testing::random::Random;
+use catalog::{Case, What};
+use experts::Experts;
+use measure::Times;
+use moe::Part;
+use std::sync::Arc;
+
+/// How to measure.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// Which rows.
+    pub select: Select,
+    /// Force this variant of the op's kernel (of a layer's GEMMs, not of its dispatch).
+    pub variant: Option<String>,
+    /// Shortest sustained measurement of a row, seconds.
+    pub seconds: f64,
+    /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one.
+    pub openai_weights: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { select: Select::default(), variant: None, seconds: 0.5, openai_weights: false }
+    }
+}
+
+/// What was measured of one row.
+struct Measured {
+    shape: String,
+    variant: String,
+    times: Times,
+    work: Work,
+    rel_err: f64,
+    allowed: f64,
+    scratch_bytes: usize,
+    peak_bytes: usize,
+}
+
+/// Measures rows, one after the other.
+struct Runner<'a, B: Timing> {
+    backend: &'a B,
+    options: &'a Options,
+    random: Random,
+    kept: Option<Arc<Experts<B>>>,
+}
+
+/// Most sets of operands.
+const MAX_SETS: usize = 1024;
+
+impl<B: Timing> Runner<'_, B> {
+    /// Sets of which each touches so many bytes.
+    fn sets(&self, bytes: usize) -> usize {
+        (3 * self.backend.cache_bytes()).div_ceil(bytes.max(1)).clamp(2, MAX_SETS)
+    }
+
+    fn hint(&self) -> Hint<'_> {
+        Hint { variant: self.options.variant.as_deref(), ..Hint::default() }
+    }
+
+    fn measure(
+        &self,
+        sets: usize,
+        call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error>,
+    ) -> Result<Times, Error> {
+        measure::measure(self.backend, sets, self.options.seconds, call)
+    }
+}
+
+impl<B: Timing + AllOps> Runner<'_, B> {
+    fn case(&mut self, what: What, tokens: usize) -> Result<Measured, Error> {
+        match what {
+            What::Mlp1(preset) => self.moe(preset, Part::Mlp1, tokens),
+            What::Mlp2(preset) => self.moe(preset, Part::Mlp2, tokens),
+            What::Block(preset) => self.moe(preset, Part::Block, tokens),
+            What::Bf16(preset) => self.bf16(preset, tokens),
+            What::Dispatch(preset) => self.dispatch(preset, tokens),
+            What::Linear { n, k } => self.linear(tokens, n, k),
+            What::Prefill { window, head_dim } => self.prefill(tokens, window, head_dim),
+            What::Decode { window, kv, page } => self.decode(tokens, window, kv, page),
+        }
+    }
+}
+
+/// Measures every row that is asked for, and the device's roof. `progress` is told what comes next.
+///
+/// # Errors
+/// [`Error::Input`] for a name that nothing has, [`Error::Device`] from the driver. A row that the backend does not run is
+/// listed as skipped.
+pub fn run<B: Timing + AllOps>(
+    backend: &B,
+    options: &Options,
+    about: &About,
+    mut progress: impl FnMut(&str),
+) -> Result<Report, Error> {
+    let cases = catalog::cases(&options.select).map_err(|e| Error::input("bench", e))?;
+    let mut runner = Runner { backend, options, random: Random::named("dropless bench"), kept: None };
+    let mut report = Report::default();
+    let mut measured = Vec::new();
+    for Case { op, case, tokens, what } in &cases {
+        if !matches!(what, What::Mlp1(_) | What::Mlp2(_) | What::Block(_)) {
+            runner.kept = None;
+        }
+        for &tokens in tokens {
+            progress(&format!("{op} {case} {tokens}"));
+            match runner.case(*what, tokens) {
+                Ok(m) => measured.push((*op, case.as_str(), tokens, m)),
+                Err(Error::Unsupported { reason, .. }) => {
+                    report.skipped.push(Skipped { op: (*op).into(), case: case.clone(), tokens, reason });
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    runner.kept = None;
+    progress("the roof of the device");
+    report.roof = roof::roof(&mut runner, &measured)?;
+    for (op, case, tokens, m) in measured {
+        report.push(about, op, case, tokens, m);
+    }
+    Ok(report)
+}

@@ -1,0 +1,92 @@
+//! Times of one call: sustained, and after a pause.
+
+use super::stats::{median, quantile};
+use crate::backend::Timing;
+use crate::error::Error;
+use std::time::Duration;
+
+/// A replay shorter than this is made of several rounds over the sets: the gap between two replays must not count.
+const REPLAY_SECONDS: f64 = 2e-3;
+/// Most calls in one recording.
+const MAX_CALLS: usize = 4096;
+/// Most replays of one measurement.
+const MAX_REPLAYS: f64 = 20_000.0;
+/// Pauses that are measured after, and how long they are.
+const BURSTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// Microseconds a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Times {
+    pub(super) median: f64,
+    pub(super) p20: f64,
+    pub(super) p80: f64,
+    /// After a pause, before a power limit can bind.
+    pub(super) burst: f64,
+}
+
+/// Replays `call` over all sets, again and again, for at least `seconds`.
+pub(super) fn measure<B: Timing>(
+    backend: &B,
+    sets: usize,
+    seconds: f64,
+    call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error>,
+) -> Result<Times, Error> {
+    let (call, sets) = (&call, sets.max(1));
+    let rounds_of = |rounds: usize| {
+        backend.record(move |q: &mut B::Queue<'_>| (0..rounds * sets).try_for_each(|i| call(i % sets, q)))
+    };
+    let one = rounds_of(1)?;
+    // The first run loads and warms; a slow one is not worth repeating.
+    let first = median(&backend.time(&one, 1)?);
+    let estimate = if first > seconds { first } else { median(&backend.time(&one, 3)?) };
+    let rounds = ((REPLAY_SECONDS / estimate).ceil() as usize).clamp(1, (MAX_CALLS / sets).max(1));
+    let many = if rounds > 1 { Some(rounds_of(rounds)?) } else { None };
+    let recorded = many.as_ref().unwrap_or(&one);
+    let replays = (seconds / (estimate * rounds as f64)).ceil().clamp(1.0, MAX_REPLAYS) as usize;
+    if replays > 10 {
+        backend.time(recorded, replays / 10)?;
+    }
+    let times = backend.time(recorded, replays)?;
+    let burst = if first > seconds { first } else { after_pauses(backend, &one)? };
+    let us = |seconds: f64, calls: usize| seconds * 1e6 / calls as f64;
+    let of_replays = |part| us(quantile(&times, part), rounds * sets);
+    Ok(Times { median: of_replays(0.5), p20: of_replays(0.2), p80: of_replays(0.8), burst: us(burst, sets) })
+}
+
+fn after_pauses<B: Timing>(backend: &B, recorded: &B::Recorded<'_>) -> Result<f64, Error> {
+    let mut times = Vec::new();
+    for _ in 0..BURSTS {
+        std::thread::sleep(PAUSE);
+        times.extend(backend.time(recorded, 1)?);
+    }
+    Ok(median(&times))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+    use std::cell::RefCell;
+
+    #[test]
+    fn every_set_runs_equally_often_and_times_are_per_call() {
+        let counts = RefCell::new([0usize; 3]);
+        let times = measure(&Cpu::new(), 3, 0.02, |set, ()| {
+            counts.borrow_mut()[set] += 1;
+            std::thread::sleep(Duration::from_micros(200));
+            Ok(())
+        })
+        .unwrap();
+        let counts = counts.into_inner();
+        assert!(counts[0] > 3 && counts.iter().all(|c| *c == counts[0]), "{counts:?}");
+        assert!(times.p20 >= 200.0 && times.p20 <= times.median && times.median <= times.p80, "{times:?}");
+        assert!(times.burst >= 200.0, "{times:?}");
+    }
+
+    #[test]
+    fn an_error_of_a_call_is_the_result() {
+        let failed = measure(&Cpu::new(), 1, 0.01, |_, ()| Err(Error::input("a call", "refused")));
+        assert!(failed.unwrap_err().to_string().contains("refused"));
+    }
+}

@@ -1,0 +1,330 @@
+//! The mixture-of-experts rows: parts of a layer, and all of it from router logits on.
+
+use super::catalog::Preset;
+use super::check::{relative_error, sample};
+use super::experts::{Experts, Format};
+use super::operand::{Call, Slot};
+use super::pattern::Pattern;
+use super::routing::{self, Routing};
+use super::{Measured, Runner};
+use crate::backend::{Runtime, Timing};
+use crate::cpu::Cpu;
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::host::HostTensor;
+use crate::kernel::AllOps;
+use crate::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
+use crate::op::moe::DispatchSpec;
+use crate::op::{GroupedGemmSpec, Swiglu, WeightFormat, Work};
+use std::sync::Arc;
+
+/// Which part of the layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Mlp1,
+    Mlp2,
+    Block,
+}
+
+/// Roundings to bf16 in series: of what passes between the GEMMs, and of the result.
+const BLOCK_ROUNDINGS: f64 = 2.0;
+
+/// `rows` rows in expert order times `n` x `k` weights.
+fn grouped(p: &Preset, rows: usize, n: usize, k: usize, format: WeightFormat) -> GroupedGemmSpec {
+    GroupedGemmSpec {
+        experts: p.experts,
+        local: LocalExperts { first: 0, count: p.experts },
+        weights: format,
+        grouped: true,
+        ..GroupedGemmSpec::linear(rows, n, k, DType::Bf16, DType::Bf16, Some(DType::Bf16), DType::Bf16)
+    }
+}
+
+fn mlp1(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
+    GroupedGemmSpec {
+        epilogue: Epilogue::Swiglu(Swiglu::GPT_OSS),
+        gather: Some(Gather { input_rows: tokens, divide: p.top_k }),
+        ..grouped(p, tokens * p.top_k, 2 * p.intermediate, p.hidden, format)
+    }
+}
+
+fn mlp2(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
+    GroupedGemmSpec {
+        combine: Some(Combine { tokens, top_k: p.top_k, weight: DType::F32 }),
+        ..grouped(p, tokens * p.top_k, p.hidden, p.intermediate, format)
+    }
+}
+
+/// The operands of one row, for all sets.
+struct Operands<B: Runtime> {
+    logits: Vec<HostTensor>,
+    x: Arc<Slot<B>>,
+    activated: Arc<Slot<B>>,
+    out: Arc<Slot<B>>,
+    routing: Vec<Routing>,
+}
+
+impl<B: Timing + AllOps> Runner<'_, B> {
+    /// Rows of `part` at `tokens` tokens.
+    pub(super) fn moe(&mut self, p: Preset, part: Part, tokens: usize) -> Result<Measured, Error> {
+        let format = if self.options.openai_weights { Format::OpenAi } else { Format::Tiled };
+        let experts = self.experts(p, format, part != Part::Mlp2, part != Part::Mlp1)?;
+        let sets = self.sets(touched_bytes(&p, part, routing::expected_touched(&p, tokens)));
+        let operands = self.operands(&p, tokens, sets)?;
+        let touched = operands.routing.iter().map(Routing::touched).sum::<f64>() / sets as f64;
+        let rows = tokens * p.top_k;
+        let (up, down) = (mlp1(&p, tokens, format.of_spec()), mlp2(&p, tokens, format.of_spec()));
+        let tensors = |of: fn(&Routing) -> &HostTensor| -> Result<_, Error> {
+            Slot::of(self.backend, &operands.routing.iter().map(|r| of(r).clone()).collect::<Vec<_>>())
+        };
+        let (offsets, sorted, inverse, weight) =
+            (tensors(|r| &r.offsets)?, tensors(|r| &r.sorted)?, tensors(|r| &r.inverse)?, tensors(|r| &r.weight)?);
+        let mut up_operands = vec![("a", operands.x.clone()), ("d", operands.activated.clone())];
+        up_operands.extend([("offsets", offsets.clone()), ("row_index", sorted.clone())]);
+        up_operands.extend(experts.up()?);
+        let mut down_operands = vec![("a", operands.activated.clone()), ("d", operands.out.clone())];
+        down_operands.extend([("offsets", offsets.clone()), ("row_of", inverse.clone())]);
+        down_operands.push(("combine_weight", weight.clone()));
+        down_operands.extend(experts.down()?);
+
+        let work = work(&p, part, tokens, touched);
+        let shape = format!("E{} k{} {}x{}", p.experts, p.top_k, p.hidden, p.intermediate);
+        let (backend, hint) = (self.backend, self.hint());
+        let measured = |times, variant: String, rel_err, roundings, scratch_bytes, peak_bytes| Measured {
+            shape: shape.clone(),
+            variant,
+            times,
+            work,
+            rel_err,
+            allowed: super::check::allowed(DType::Bf16, roundings),
+            scratch_bytes,
+            peak_bytes,
+        };
+        match part {
+            Part::Mlp1 => {
+                let call = Call::new(backend, up, hint, up_operands)?;
+                let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
+                let error = check_mlp1(backend, &p, &experts, &operands, &call)?;
+                let sizes = (call.scratch_bytes(), call.peak_bytes());
+                Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
+            }
+            Part::Mlp2 => {
+                let call = Call::new(backend, down, hint, down_operands)?;
+                let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
+                let error = check_mlp2(backend, &p, &experts, &operands, &call)?;
+                let sizes = (call.scratch_bytes(), call.peak_bytes());
+                Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
+            }
+            Part::Block => {
+                let spec = routing::spec(&p, tokens);
+                let dispatch: Call<DispatchSpec, B> = Call::new(
+                    backend,
+                    spec,
+                    Default::default(),
+                    vec![
+                        ("logits", Slot::of(backend, &operands.logits)?),
+                        ("topk_idx", Slot::empty(backend, DType::I32, &[tokens, p.top_k], sets)?),
+                        ("topk_weight", weight),
+                        ("expert_count", Slot::empty(backend, DType::I32, &[p.experts], sets)?),
+                        ("expert_offset", offsets),
+                        ("sorted_assignment", sorted),
+                        ("assignment_to_row", inverse),
+                    ],
+                )?;
+                let up = Call::new(backend, up, hint, up_operands)?;
+                let down = Call::new(backend, down, hint, down_operands)?;
+                let times = self.measure(sets, |set, q| {
+                    dispatch.enqueue(backend, set, q)?;
+                    up.enqueue(backend, set, q)?;
+                    down.enqueue(backend, set, q)
+                })?;
+                let error = check_block(backend, &p, &experts, &operands)?;
+                let variant = format!("{} + {} + {}", dispatch.variant(), up.variant(), down.variant());
+                let scratch = dispatch.scratch_bytes().max(up.scratch_bytes()).max(down.scratch_bytes());
+                let between = rows * p.intermediate * 2;
+                let peak = (up.peak_bytes() + down.peak_bytes()).saturating_sub(between);
+                Ok(measured(times, variant, error, BLOCK_ROUNDINGS, scratch, peak))
+            }
+        }
+    }
+
+    fn operands(&mut self, p: &Preset, tokens: usize, sets: usize) -> Result<Operands<B>, Error> {
+        let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
+        let logits: Vec<HostTensor> =
+            (0..sets).map(|_| routing::logits(p, tokens, &mut self.random)).collect::<Result<_, _>>()?;
+        let filled = |shape: &[usize]| Slot::filled(self.backend, DType::Bf16, shape, sets, &numbers);
+        Ok(Operands {
+            routing: logits.iter().map(|l| Routing::of(p, l)).collect::<Result<_, _>>()?,
+            logits,
+            x: filled(&[tokens, p.hidden])?,
+            activated: filled(&[tokens * p.top_k, p.intermediate])?,
+            out: filled(&[tokens, p.hidden])?,
+        })
+    }
+}
+
+/// The tokens that are checked, and their own routing.
+struct Sampled {
+    tokens: Vec<usize>,
+    routing: Routing,
+}
+
+impl Sampled {
+    fn new<B: Runtime>(p: &Preset, operands: &Operands<B>) -> Result<Self, Error> {
+        let logits = &operands.logits[0];
+        let tokens = sample(logits.shape[0], 4);
+        let row = p.experts * logits.dtype.bytes();
+        let bytes = logits.bytes.as_slice();
+        let rows: Vec<u8> = tokens.iter().flat_map(|t| &bytes[t * row..(t + 1) * row]).copied().collect();
+        let logits = HostTensor::new(logits.dtype, &[tokens.len(), p.experts], rows.into())?;
+        Ok(Sampled { routing: Routing::of(p, &logits)?, tokens })
+    }
+
+    /// For each assignment of these tokens: its row among them, and among all.
+    fn rows(&self, p: &Preset, all: &Routing) -> Vec<(usize, usize)> {
+        let (here, all) = (self.routing.inverse.to_i32().unwrap_or_default(), all.inverse.to_i32().unwrap_or_default());
+        let assignment = |a: usize| self.tokens[a / p.top_k] * p.top_k + a % p.top_k;
+        here.iter().enumerate().map(|(a, row)| (*row as usize, all[assignment(a)] as usize)).collect()
+    }
+}
+
+fn rows_of(tensors: &[HostTensor], row: &[usize], dtype: DType) -> Result<HostTensor, Error> {
+    let bytes: Vec<u8> = tensors.iter().flat_map(|t| t.bytes.as_slice()).copied().collect();
+    HostTensor::new(dtype, &[&[tensors.len()], row].concat(), bytes.into())
+}
+
+/// The oracle's expert rows \[sampled tokens * k, I\].
+fn oracle_mlp1<B: Runtime>(
+    p: &Preset,
+    experts: &Experts<B>,
+    operands: &Operands<B>,
+    sampled: &Sampled,
+) -> Result<HostTensor, Error> {
+    let cpu = Cpu::oracle();
+    let x: Vec<HostTensor> = sampled.tokens.iter().map(|t| operands.x.host_rows(*t, 1)).collect::<Result<_, _>>()?;
+    let tokens = sampled.tokens.len();
+    let d = Slot::empty(&cpu, DType::F64, &[tokens * p.top_k, p.intermediate], 1)?;
+    let mut named = vec![
+        ("a", Slot::import(&cpu, &rows_of(&x, &[p.hidden], DType::Bf16)?)?),
+        ("offsets", Slot::import(&cpu, &sampled.routing.offsets)?),
+        ("row_index", Slot::import(&cpu, &sampled.routing.sorted)?),
+        ("d", d.clone()),
+    ];
+    named.extend(experts.up_on_host(&cpu)?);
+    let spec = GroupedGemmSpec { d: DType::F64, ..mlp1(p, tokens, experts.format().of_spec()) };
+    Call::new(&cpu, spec, Default::default(), named)?.run(&cpu)?;
+    d.read(&cpu)
+}
+
+/// The oracle's token rows \[sampled tokens, H\] from expert rows.
+fn oracle_mlp2<B: Runtime>(
+    p: &Preset,
+    experts: &Experts<B>,
+    activated: &HostTensor,
+    sampled: &Sampled,
+) -> Result<HostTensor, Error> {
+    let (cpu, tokens) = (Cpu::oracle(), sampled.tokens.len());
+    let d = Slot::empty(&cpu, DType::F64, &[tokens, p.hidden], 1)?;
+    let mut named = vec![
+        ("a", Slot::import(&cpu, activated)?),
+        ("offsets", Slot::import(&cpu, &sampled.routing.offsets)?),
+        ("row_of", Slot::import(&cpu, &sampled.routing.inverse)?),
+        ("combine_weight", Slot::import(&cpu, &sampled.routing.weight)?),
+        ("d", d.clone()),
+    ];
+    named.extend(experts.down_on_host(&cpu)?);
+    let spec = mlp2(p, tokens, experts.format().of_spec());
+    let spec = GroupedGemmSpec { a: activated.dtype, d: DType::F64, ..spec };
+    Call::new(&cpu, spec, Default::default(), named)?.run(&cpu)?;
+    d.read(&cpu)
+}
+
+fn check_mlp1<B: Timing + AllOps>(
+    backend: &B,
+    p: &Preset,
+    experts: &Experts<B>,
+    operands: &Operands<B>,
+    call: &Call<GroupedGemmSpec, B>,
+) -> Result<f64, Error> {
+    call.run(backend)?;
+    let sampled = Sampled::new(p, operands)?;
+    let want = oracle_mlp1(p, experts, operands, &sampled)?.to_f64();
+    let (mut got, mut wanted) = (Vec::new(), Vec::new());
+    for (here, there) in sampled.rows(p, &operands.routing[0]) {
+        got.extend(operands.activated.read_rows(backend, there, 1)?.to_f64());
+        wanted.extend_from_slice(&want[here * p.intermediate..(here + 1) * p.intermediate]);
+    }
+    Ok(relative_error(&got, &wanted))
+}
+
+fn check_mlp2<B: Timing + AllOps>(
+    backend: &B,
+    p: &Preset,
+    experts: &Experts<B>,
+    operands: &Operands<B>,
+    call: &Call<GroupedGemmSpec, B>,
+) -> Result<f64, Error> {
+    call.run(backend)?;
+    let sampled = Sampled::new(p, operands)?;
+    let mut rows = sampled.rows(p, &operands.routing[0]);
+    rows.sort_unstable();
+    let activated: Vec<HostTensor> =
+        rows.iter().map(|(_, there)| operands.activated.host_rows(*there, 1)).collect::<Result<_, _>>()?;
+    let activated = rows_of(&activated, &[p.intermediate], DType::Bf16)?;
+    let want = oracle_mlp2(p, experts, &activated, &sampled)?;
+    compare_tokens(backend, operands, &sampled, &want)
+}
+
+fn check_block<B: Timing + AllOps>(
+    backend: &B,
+    p: &Preset,
+    experts: &Experts<B>,
+    operands: &Operands<B>,
+) -> Result<f64, Error> {
+    let sampled = Sampled::new(p, operands)?;
+    let activated = oracle_mlp1(p, experts, operands, &sampled)?;
+    let want = oracle_mlp2(p, experts, &activated, &sampled)?;
+    compare_tokens(backend, operands, &sampled, &want)
+}
+
+fn compare_tokens<B: Runtime>(
+    backend: &B,
+    operands: &Operands<B>,
+    sampled: &Sampled,
+    want: &HostTensor,
+) -> Result<f64, Error> {
+    let got: Vec<HostTensor> =
+        sampled.tokens.iter().map(|t| operands.out.read_rows(backend, *t, 1)).collect::<Result<_, _>>()?;
+    let got: Vec<f64> = got.iter().flat_map(HostTensor::to_f64).collect();
+    Ok(relative_error(&got, &want.to_f64()))
+}
+
+/// Bytes of one expert: codes, scales, bias.
+fn expert_bytes(n: usize, k: usize) -> f64 {
+    (n * k / 2 + n * k / 32 + 2 * n) as f64
+}
+
+fn touched_bytes(p: &Preset, part: Part, experts: f64) -> usize {
+    let up = expert_bytes(2 * p.intermediate, p.hidden);
+    let down = expert_bytes(p.hidden, p.intermediate);
+    let each = match part {
+        Part::Mlp1 => up,
+        Part::Mlp2 => down,
+        Part::Block => up + down,
+    };
+    (each * experts) as usize
+}
+
+/// The weights of the experts that some token chose, and each activation once.
+fn work(p: &Preset, part: Part, tokens: usize, touched: f64) -> Work {
+    let rows = (tokens * p.top_k) as u64;
+    let (h, i) = (p.hidden as u64, p.intermediate as u64);
+    let (up, down) = (4 * rows * h * i, 2 * rows * h * i);
+    let (token_bytes, row_bytes) = (2 * tokens as u64 * h, 2 * rows * i);
+    let (flops, activations) = match part {
+        Part::Mlp1 => (up, token_bytes + row_bytes),
+        Part::Mlp2 => (down, token_bytes + row_bytes),
+        Part::Block => (up + down, 2 * token_bytes + 4 * (tokens * p.experts) as u64),
+    };
+    Work { flops, bytes: touched_bytes(p, part, touched) as u64 + activations }
+}

@@ -1,0 +1,45 @@
+//! The bench itself, on the reference: every kind of row runs and its check passes.
+#![cfg(feature = "testing")]
+
+use dropless::Cpu;
+use dropless::testing::bench::{About, Options, Report, Select, run};
+
+fn bench(cases: &[&str], ops: &[&str], presets: &[&str], tokens: &[usize], openai_weights: bool) -> Report {
+    let list = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
+    let select = Select { ops: list(ops), presets: list(presets), cases: list(cases), tokens: tokens.to_vec() };
+    let options = Options { select, seconds: 1e-3, openai_weights, ..Options::default() };
+    run(&Cpu::new(), &options, &About::default(), |_| {}).unwrap()
+}
+
+fn assert_right(report: &Report, rows: usize) {
+    assert!(report.wrong.is_empty(), "{:#?}", report.wrong);
+    assert_eq!(report.rows.len(), rows, "{:#?}", report.skipped);
+    for row in &report.rows {
+        let name = format!("{} {} {}", row.op, row.case, row.tokens);
+        assert!(row.us_median > 0.0 && row.us_p20 <= row.us_p80, "{name}: {row:?}");
+        assert!(row.rel_err < 0.01 && row.roof_pct > 0.0 && row.roof_pct <= 101.0, "{name}: {row:?}");
+    }
+}
+
+#[test]
+fn every_part_of_a_layer() {
+    for openai_weights in [false, true] {
+        let report = bench(&[], &[], &["tiny"], &[1, 9], openai_weights);
+        assert_right(&report, 10);
+        assert!(report.roof.gbps.rate > 0.0 && report.roof.tflops.rate > 0.0, "{:?}", report.roof);
+    }
+}
+
+#[test]
+fn attention() {
+    assert_right(&bench(&["decode full kv1024", "decode window128"], &["flash_attn"], &[], &[1], false), 2);
+    assert_right(&bench(&["page16"], &["flash_attn"], &[], &[1], false), 1);
+    assert_right(&bench(&["prefill window128"], &["flash_attn"], &[], &[1024], false), 1);
+}
+
+#[test]
+fn names_that_nothing_has_are_refused() {
+    let select = Select { ops: vec!["convolution".into()], ..Select::default() };
+    let refused = run(&Cpu::new(), &Options { select, ..Options::default() }, &About::default(), |_| {});
+    assert!(refused.unwrap_err().to_string().contains("convolution"));
+}
