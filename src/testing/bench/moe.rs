@@ -79,14 +79,19 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         };
         let (offsets, sorted, inverse, weight) =
             (tensors(|r| &r.offsets)?, tensors(|r| &r.sorted)?, tensors(|r| &r.inverse)?, tensors(|r| &r.weight)?);
-        let mut up_operands = vec![("a", operands.x.clone()), ("d", operands.activated.clone())];
-        up_operands.extend([("offsets", offsets.clone()), ("row_index", sorted.clone())]);
-        up_operands.extend(experts.up()?);
-        let mut down_operands = vec![("a", operands.activated.clone()), ("d", operands.out.clone())];
-        down_operands.extend([("offsets", offsets.clone()), ("row_of", inverse.clone())]);
-        down_operands.push(("combine_weight", weight.clone()));
-        down_operands.extend(experts.down()?);
-
+        let up_operands = || -> Result<_, Error> {
+            let mut named = experts.up()?;
+            named.extend([("a", operands.x.clone()), ("d", operands.activated.clone())]);
+            named.extend([("offsets", offsets.clone()), ("row_index", sorted.clone())]);
+            Ok(named)
+        };
+        let down_operands = || -> Result<_, Error> {
+            let mut named = experts.down()?;
+            named.extend([("a", operands.activated.clone()), ("d", operands.out.clone())]);
+            named.extend([("offsets", offsets.clone()), ("row_of", inverse.clone())]);
+            named.push(("combine_weight", weight.clone()));
+            Ok(named)
+        };
         let work = work(&p, part, tokens, touched);
         let shape = format!("E{} k{} {}x{}", p.experts, p.top_k, p.hidden, p.intermediate);
         let (backend, hint) = (self.backend, self.hint());
@@ -102,14 +107,14 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         };
         match part {
             Part::Mlp1 => {
-                let call = Call::new(backend, up, hint, up_operands)?;
+                let call = Call::new(backend, up, hint, up_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
                 let error = check_mlp1(backend, &p, &experts, &operands, &call)?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
             Part::Mlp2 => {
-                let call = Call::new(backend, down, hint, down_operands)?;
+                let call = Call::new(backend, down, hint, down_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
                 let error = check_mlp2(backend, &p, &experts, &operands, &call)?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
@@ -124,15 +129,15 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                     vec![
                         ("logits", Slot::of(backend, &operands.logits)?),
                         ("topk_idx", Slot::empty(backend, DType::I32, &[tokens, p.top_k], sets)?),
-                        ("topk_weight", weight),
+                        ("topk_weight", weight.clone()),
                         ("expert_count", Slot::empty(backend, DType::I32, &[p.experts], sets)?),
-                        ("expert_offset", offsets),
-                        ("sorted_assignment", sorted),
-                        ("assignment_to_row", inverse),
+                        ("expert_offset", offsets.clone()),
+                        ("sorted_assignment", sorted.clone()),
+                        ("assignment_to_row", inverse.clone()),
                     ],
                 )?;
-                let up = Call::new(backend, up, hint, up_operands)?;
-                let down = Call::new(backend, down, hint, down_operands)?;
+                let up = Call::new(backend, up, hint, up_operands()?)?;
+                let down = Call::new(backend, down, hint, down_operands()?)?;
                 let times = self.measure(sets, |set, q| {
                     dispatch.enqueue(backend, set, q)?;
                     up.enqueue(backend, set, q)?;
