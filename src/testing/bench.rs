@@ -79,7 +79,7 @@ const MAX_SETS: usize = 1024;
 impl<B: Timing> Runner<'_, B> {
     /// Sets of which each touches so many bytes.
     fn sets(&self, bytes: usize) -> usize {
-        (3 * self.backend.cache_bytes()).div_ceil(bytes.max(1)).clamp(2, MAX_SETS)
+        (3 * self.backend.cache_bytes()).div_ceil(bytes.max(1)).clamp(1, MAX_SETS)
     }
 
     fn hint(&self) -> Hint<'_> {
