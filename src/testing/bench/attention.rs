@@ -58,7 +58,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let k = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers)?;
         let v = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers.clone())?;
         let index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[tokens as i32])?)];
-        let checked = sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: vec![0..t + 1] });
+        let checked =
+            sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: std::iter::once(0..t + 1).collect() });
         self.attention(spec, sets, &numbers, (k, v), index, &checked.collect::<Vec<_>>())
     }
 
@@ -77,45 +78,37 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         // Sequences overlap where a window hides all but their ends.
         let slots = (sets * batch - 1) * seen + kv;
         let ints = |shape: &[usize], values: &[i32]| HostTensor::from_i32(shape, values);
-        let lens = ints(&[batch], &vec![kv as i32; batch])?;
         let start = |set: usize, s: usize| (set * batch + s) * seen;
-        let (spec, index, place): (_, _, Box<dyn Fn(usize) -> Vec<Range<usize>>>) = match page {
+        let mut index = vec![("k_len", Slot::of(self.backend, &[ints(&[batch], &vec![kv as i32; batch])?])?)];
+        let mut checked: Vec<Checked> =
+            sample(batch, CHECKED).into_iter().map(|row| Checked { row, keys: Vec::new() }).collect();
+        let spec = match page {
             None => {
-                let starts = |set| (0..batch).map(|s| start(set, s) as i32).collect::<Vec<_>>();
-                let starts: Vec<_> = (0..sets).map(|set| ints(&[batch], &starts(set))).collect::<Result<_, _>>()?;
-                let index =
-                    vec![("k_start", Slot::of(self.backend, &starts)?), ("k_len", Slot::of(self.backend, &[lens])?)];
-                let spec = FlashAttnSpec { store: KvStore::Packed { tokens: slots }, ..one };
-                (spec, index, Box::new(move |s| vec![start(0, s)..start(0, s) + kv]))
+                let starts = |set| ints(&[batch], &(0..batch).map(|s| start(set, s) as i32).collect::<Vec<_>>());
+                let starts: Vec<_> = (0..sets).map(starts).collect::<Result<_, _>>()?;
+                index.push(("k_start", Slot::of(self.backend, &starts)?));
+                checked.iter_mut().for_each(|c| c.keys.push(start(0, c.row)..start(0, c.row) + kv));
+                FlashAttnSpec { store: KvStore::Packed { tokens: slots }, ..one }
             }
             Some(page) => {
                 let max_pages = kv.div_ceil(page);
                 let pages = sets * batch * max_pages;
                 let mut order: Vec<i32> = (0..pages as i32).collect();
                 self.random.shuffle(&mut order);
-                let tables: Vec<_> = order
-                    .chunks_exact(batch * max_pages)
-                    .map(|table| ints(&[batch, max_pages], table))
-                    .collect::<Result<_, _>>()?;
-                let index = vec![
-                    ("block_table", Slot::of(self.backend, &tables)?),
-                    ("k_len", Slot::of(self.backend, &[lens])?),
-                ];
+                let tables = order.chunks_exact(batch * max_pages).map(|table| ints(&[batch, max_pages], table));
+                index.push(("block_table", Slot::of(self.backend, &tables.collect::<Result<Vec<_>, _>>()?)?));
+                for c in &mut checked {
+                    let pages = order[c.row * max_pages..(c.row + 1) * max_pages].iter().map(|p| *p as usize * page);
+                    c.keys.extend(pages.enumerate().map(|(i, at)| at..at + page.min(kv - i * page)));
+                }
                 let store = KvStore::Paged { pages, page_size: page, layout: PageLayout::Nhd };
-                let spec = FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one };
-                let slots_of = move |s: usize| {
-                    let pages = order[s * max_pages..(s + 1) * max_pages].iter().map(|p| *p as usize * page);
-                    pages.enumerate().map(|(i, at)| at..at + page.min(kv - i * page)).collect()
-                };
-                (spec, index, Box::new(slots_of))
+                FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }
             }
         };
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let shape = spec.store.shapes(HEADS.1, dim).0;
         let k = Slot::filled(self.backend, DType::Bf16, &shape, 1, &numbers)?;
         let v = Slot::filled(self.backend, DType::Bf16, &shape, 1, &numbers)?;
-        let checked: Vec<Checked> =
-            sample(batch, CHECKED).into_iter().map(|s| Checked { row: s, keys: place(s) }).collect();
         self.attention(spec, sets, &numbers, (k, v), index, &checked)
     }
 

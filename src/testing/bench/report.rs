@@ -110,8 +110,7 @@ impl Report {
     pub(super) fn push(&mut self, about: &About, op: &str, case: &str, tokens: usize, m: Measured) {
         let Work { flops, bytes } = m.work;
         let roof_us = self.roof.us(flops as f64, bytes as f64);
-        // Not `error > allowed`: NaN must not pass.
-        if !(m.rel_err <= m.allowed) {
+        if m.rel_err.is_nan() || m.rel_err > m.allowed {
             let problem = format!("relative error {:.2e}, allowed {:.2e}", m.rel_err, m.allowed);
             self.wrong.push(format!("{op} {case} {tokens} ({}): {problem}", m.variant));
         }
