@@ -46,7 +46,7 @@ impl<B: Runtime> Slot<B> {
         let mut slot = Self::new(backend, dtype, shape, copies, pattern.unit())?;
         let total = slot.stride * copies;
         for at in (0..total).step_by(CHUNK) {
-            backend.write(&slot.buffer, at, &pattern.bytes(at, CHUNK.min(total - at)))?;
+            backend.write(&mut slot.buffer, at, &pattern.bytes(at, CHUNK.min(total - at)))?;
         }
         slot.pattern = Some(pattern.clone());
         Ok(Arc::new(slot))
@@ -56,9 +56,9 @@ impl<B: Runtime> Slot<B> {
     pub(super) fn of(backend: &B, tensors: &[HostTensor]) -> Result<Arc<Self>, Error> {
         let none = || Error::input("operand", "has no copies");
         let first = tensors.first().ok_or_else(none)?;
-        let slot = Self::new(backend, first.dtype, &first.shape, tensors.len(), 1)?;
+        let mut slot = Self::new(backend, first.dtype, &first.shape, tensors.len(), 1)?;
         for (i, tensor) in tensors.iter().enumerate() {
-            backend.write(&slot.buffer, i * slot.stride, tensor.bytes.as_slice())?;
+            backend.write(&mut slot.buffer, i * slot.stride, tensor.bytes.as_slice())?;
         }
         Ok(Arc::new(slot))
     }
