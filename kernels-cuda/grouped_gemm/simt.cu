@@ -106,6 +106,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gemm(const __gr
 #pragma unroll
         for (int c = 0; c < 4; c++) {
             const int col = blockIdx.y * BLOCK_N + n + c;
+            if (p.format != DENSE) sum[r][c] *= E2M1_UNIT;
             if (local && p.bias.base && col < p.n) sum[r][c] += load1(p.bias, expert, weight_row(p, col));
         }
 #pragma unroll

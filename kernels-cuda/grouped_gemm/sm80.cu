@@ -113,6 +113,7 @@ struct WarpTile {
 
     // Into the tile of the epilogue.
     __device__ __forceinline__ void put(float* results) const {
+        constexpr float UNIT = FORMAT == DENSE ? 1.0f : E2M1_UNIT;
         const int lane = threadIdx.x % 32;
         results += (column() + lane % 4 * 2) * TILE_PITCH + row() + lane / 4;
 #pragma unroll
@@ -120,7 +121,9 @@ struct WarpTile {
 #pragma unroll
             for (int n = 0; n < COLUMNS; n++) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) results[(n * 8 + i % 2) * TILE_PITCH + m * 16 + i / 2 * 8] = sum[m][n][i];
+                for (int i = 0; i < 4; i++) {
+                    results[(n * 8 + i % 2) * TILE_PITCH + m * 16 + i / 2 * 8] = sum[m][n][i] * UNIT;
+                }
             }
         }
     }

@@ -1,11 +1,15 @@
 // MXFP4 in its three layouts: `Layout` in src/mxfp4/layout.rs. Elements come without their block's scale, which is a factor
-// of the whole block and is applied to its sum: no scale overflows that way, from 2^-127 to 2^127.
+// of the whole block and is applied to its sum: no scale overflows that way, from 2^-127 to 2^127. They come 2^-8 times as
+// large, exactly, so that the sum of a block does not overflow either where `a` is as large as bf16 gets and the scale
+// small: 6 x 32 < 2^8. Whoever adds them up multiplies by E2M1_UNIT in the end.
 #pragma once
 #include "ptx/mma.cuh"
 
-// Value of an E2M1 code. As the exponent and the top mantissa bit of an f32, a code is its value times 2^-126.
+constexpr float E2M1_UNIT = 0x1p8f;
+
+// Value of an E2M1 code in E2M1_UNITs. As the exponent and the top mantissa bit of an f32, a code is its value times 2^-126.
 __device__ __forceinline__ float e2m1(unsigned code) {
-    return __uint_as_float((code & 8) << 28 | (code & 7) << 22) * 0x1p126f;
+    return __uint_as_float((code & 8) << 28 | (code & 7) << 22) * (0x1p126f / E2M1_UNIT);
 }
 
 // Value of a scale byte: 2^(byte - 127), NaN for 255.
@@ -49,7 +53,7 @@ __device__ __forceinline__ unsigned with_signs(unsigned codes, unsigned shifted,
     return high_bytes | (__byte_perm(shifted, codes, BYTES) & 0x80808080);
 }
 
-// What the eight magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like, byte by byte. Two constants of a byte permutation do not
+// What the eight magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like in E2M1_UNITs, byte by byte. Two constants of a byte permutation do not
 // fit the instruction, so one is kept in a register, behind the compiler's back: it would load it again and again.
 template <class T>
 struct E2m1Tables;
@@ -58,19 +62,19 @@ template <>
 struct E2m1Tables<MmaBf16> {
     unsigned high, low;
     __device__ __forceinline__ E2m1Tables() {
-        asm volatile("mov.b32 %0, 0x3f3f3f00; mov.b32 %1, 0xc0800000;" : "=r"(high), "=r"(low));
+        asm volatile("mov.b32 %0, 0x3b3b3b00; mov.b32 %1, 0xc0800000;" : "=r"(high), "=r"(low));
     }
 };
 
 template <>
 struct E2m1Tables<MmaF16> {
     unsigned high;
-    __device__ __forceinline__ E2m1Tables() { asm volatile("mov.b32 %0, 0x3e3c3800;" : "=r"(high)); }
+    __device__ __forceinline__ E2m1Tables() { asm volatile("mov.b32 %0, 0x1e1c1800;" : "=r"(high)); }
 };
 
 // Eight codes, the first in the lowest nibble, as pairs of bf16: 16 instructions.
 __device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaBf16>& t, unsigned codes, unsigned (&out)[4]) {
-    constexpr unsigned HIGH = 0x40404040, LOW = 0xc0804000;
+    constexpr unsigned HIGH = 0x3c3c3c3c, LOW = 0xc0804000;
     const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
     const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(t.high, HIGH, front));
     const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(t.high, HIGH, back));
@@ -83,7 +87,7 @@ __device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaBf16>& t, unsigne
 
 // As pairs of f16, whose low byte is zero for all of them.
 __device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaF16>& t, unsigned codes, unsigned (&out)[4]) {
-    constexpr unsigned HIGH = 0x46444240;
+    constexpr unsigned HIGH = 0x26242220;
     const unsigned front = codes & 0x77777777, back = front >> 16, shifted = codes << 4;
     const unsigned high_a = with_signs<0>(codes, shifted, __byte_perm(t.high, HIGH, front));
     const unsigned high_b = with_signs<2>(codes, shifted, __byte_perm(t.high, HIGH, back));
