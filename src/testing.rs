@@ -1,6 +1,6 @@
 //! What tests of a backend need: a harness that runs any op on any backend, conformance cases, golden vectors, reports.
 //!
-//! - [`bench`]: times of the ops that matter, against the roof of the device;
+//! - [`mod@bench`]: times of the ops that matter, against the roof of the device;
 //! - [`conform`]: every op against the f64 oracle, within derived bounds;
 //! - [`harness`]: one op from named host tensors, in guarded and poisoned memory;
 //! - [`vectors`]: golden vectors in the format `dropless-vectors/1` (docs/vectors.md);

@@ -67,7 +67,7 @@ pub enum CpuBuffer {
     Shared(HostBytes),
 }
 
-/// Zeroed bytes, aligned to [`ALIGN`], that views may write behind a shared reference.
+/// Zeroed bytes, aligned to 256, that views may write behind a shared reference.
 ///
 /// They come zeroed from the system, which gives a page when it is first touched: a KV cache for a long context costs what
 /// is written to it. Allocators do that for small alignments only, so the first aligned byte is looked for here.
