@@ -43,6 +43,12 @@ pub fn discover_one(backend: &str) -> Option<Discovery> {
     }
 }
 
+/// Does the environment variable `DROPLESS_REQUIRE` (a list: `cuda,hip,ptxas`) turn the absence of this backend or tool into
+/// a failure?
+pub fn required(name: &str) -> bool {
+    std::env::var("DROPLESS_REQUIRE").is_ok_and(|list| list.split(',').any(|n| n.trim() == name))
+}
+
 fn cpu() -> Discovery {
     use crate::backend::Backend;
     let info = crate::Cpu::new().device().clone();

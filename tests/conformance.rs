@@ -3,13 +3,10 @@
 //! A backend that is not here is skipped and printed, unless `DROPLESS_REQUIRE` (a list: `cuda,hip,wgpu`) names it.
 
 use dropless::backend::Runtime;
+use dropless::devices::required;
 use dropless::kernel::AllOps;
 use dropless::testing::{Filter, Status, conform};
 use dropless::{Cpu, Error};
-
-fn required(backend: &str) -> bool {
-    std::env::var("DROPLESS_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name.trim() == backend))
-}
 
 /// Judges a backend, or says why it is not here.
 fn conforms<B: Runtime + AllOps>(name: &str, backend: Result<B, Error>) {

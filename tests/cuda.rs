@@ -1,6 +1,7 @@
 //! The CUDA backend on whatever device is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names cuda.
 #![cfg(all(feature = "cuda", feature = "testing"))]
 
+use dropless::devices::required;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Status, conform};
 use dropless::{Cuda, Error};
@@ -10,8 +11,7 @@ fn device() -> Option<Cuda> {
     match Cuda::new(0) {
         Ok(cuda) => Some(cuda),
         Err(e) => {
-            let required = std::env::var("DROPLESS_REQUIRE").unwrap_or_default();
-            assert!(!required.split(',').any(|r| r.trim() == "cuda"), "{e}");
+            assert!(!required("cuda"), "{e}");
             eprintln!("skipped: {e}");
             None
         }

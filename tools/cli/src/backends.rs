@@ -1,7 +1,7 @@
 //! Which backends a command runs on.
 
 use anyhow::{Context, anyhow, bail};
-use dropless::devices::{BACKENDS, Discovery, discover, discover_one};
+use dropless::devices::{BACKENDS, Discovery, discover, discover_one, required};
 use std::collections::BTreeMap;
 
 /// A backend that can run something.
@@ -19,12 +19,11 @@ pub fn choose(asked: &[String]) -> anyhow::Result<(Vec<Choice>, BTreeMap<&'stati
     if !asked.is_empty() {
         return Ok((asked.iter().map(|name| one(name)).collect::<Result<_, _>>()?, BTreeMap::new()));
     }
-    let required = std::env::var("DROPLESS_REQUIRE").unwrap_or_default();
     let (mut chosen, mut absent) = (Vec::new(), BTreeMap::new());
     for found in discover() {
         match usable(&found) {
             Ok(choice) => chosen.push(choice),
-            Err(why) if required.split(',').any(|name| name.trim() == found.backend) => {
+            Err(why) if required(found.backend) => {
                 bail!("DROPLESS_REQUIRE asks for {}, but: {why}", found.backend)
             }
             Err(why) => {

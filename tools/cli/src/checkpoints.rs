@@ -58,7 +58,7 @@ enum LayoutName {
 
 pub fn run_synth(args: &SynthArgs) -> anyhow::Result<ExitCode> {
     let name = args.preset.to_possible_value().map(|v| v.get_name().to_string()).unwrap_or_default();
-    let bar = output::progress_bar(0, true);
+    let bar = output::progress_bar(true);
     synth::synth(&Config::preset(&name)?, &args.out, args.seed, &mut follow(&bar))?;
     bar.finish_and_clear();
     Ok(ExitCode::SUCCESS)
@@ -70,7 +70,7 @@ pub fn run_convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         LayoutName::Original => Layout::Original,
         LayoutName::Prepacked => Layout::Prepacked,
     };
-    let bar = output::progress_bar(0, true);
+    let bar = output::progress_bar(true);
     convert(&args.model, layout, &args.out, MAX_SHARD, &mut follow(&bar))?;
     bar.finish_and_clear();
     Ok(ExitCode::SUCCESS)

@@ -94,7 +94,7 @@ fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> a
     let prompt = prompt(args, tokenizer.as_ref())?;
     let max_context = prompt.len().saturating_add(args.max_new);
     let options = Options { activations, max_context, max_chunk: MAX_CHUNK.min(prompt.len().max(1)) };
-    let bar = output::progress_bar(0, false);
+    let bar = output::progress_bar(false);
     let mut model = Model::load(Arc::new(backend), &checkpoint, &options, &mut |p| {
         bar.set_length(p.total);
         bar.set_position(p.done);

@@ -42,9 +42,10 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bar on standard error where that is a terminal; silent elsewhere. `bytes`: positions are bytes, not steps.
-pub fn progress_bar(total: u64, bytes: bool) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+/// A bar on standard error where that is a terminal; silent elsewhere. Its length comes
+/// with the first step. `bytes`: positions are bytes, not steps.
+pub fn progress_bar(bytes: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let template = if bytes {
         "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}"
     } else {
