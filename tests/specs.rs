@@ -117,7 +117,7 @@ proptest! {
         answers(EmbeddingSpec { tokens, vocab: positions, dim, table: x, out: x })?;
         answers(RopeSpec { tokens, heads, head_dim, positions, x, out: x, table, pairing })?;
         answers(KvAppendSpec {
-            tokens, kv_heads, q_heads: heads, head_dim, x, cache: x, store, positions, table, pairing,
+            tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, store, positions, table, pairing,
         })?;
     }
 

@@ -25,8 +25,10 @@ pub struct KvAppendSpec {
     pub q_heads: usize,
     /// Elements of a head D.
     pub head_dim: usize,
-    /// Type of `k`, `v`, `q`, `q_out`.
+    /// Type of `k`, `v`, `q`. Wider than the cache, keys and queries are rounded once, behind the rotation.
     pub x: DType,
+    /// Type of `q_out`.
+    pub q_out: DType,
     /// Type of the cache.
     pub cache: DType,
     /// Where the cache keeps a slot.
@@ -60,7 +62,7 @@ args! {
         k_cache: output,
         /// As [`KvStore::shapes`]; rows (pages) may be strided.
         v_cache: output,
-        /// \[T, q_heads, D\], tokens may be strided. May be exactly the memory of `q`.
+        /// \[T, q_heads, D\], tokens may be strided. May be exactly the memory of `q` if their types agree.
         q_out: optional_output,
         /// u32 \[1\], optional.
         status: optional_output,
@@ -75,6 +77,7 @@ impl Op for KvAppendSpec {
         check_table(Self::NAME, self.head_dim, self.positions, self.table)?;
         need_count(Self::NAME, "kv_heads", self.kv_heads, 1)?;
         need_float(Self::NAME, "k", self.x)?;
+        need_float(Self::NAME, "q_out", self.q_out)?;
         need_float(Self::NAME, "k_cache", self.cache)?;
         self.store.check(Self::NAME, self.head_dim)?;
         check_sizes(Self::NAME, &self.operands())
@@ -97,7 +100,7 @@ impl Op for KvAppendSpec {
         if self.q_heads > 0 {
             let q = [self.tokens, self.q_heads, self.head_dim];
             out.push(Operand::input("q", self.x, &q).strided());
-            out.push(Operand::output("q_out", self.x, &q).strided());
+            out.push(Operand::output("q_out", self.q_out, &q).strided());
         }
         out
     }
@@ -105,7 +108,7 @@ impl Op for KvAppendSpec {
     fn work(&self) -> Work {
         let all = |heads: usize, each: usize| product(&[self.tokens, heads, self.head_dim, each]);
         let kv = all(self.kv_heads, 2 * (self.x.bytes() + self.cache.bytes()));
-        let rest = all(self.q_heads, 2 * self.x.bytes()).saturating_add(all(1, self.table.bytes()));
+        let rest = all(self.q_heads, self.x.bytes() + self.q_out.bytes()).saturating_add(all(1, self.table.bytes()));
         Work { flops: all(self.kv_heads.saturating_add(self.q_heads), 3), bytes: kv.saturating_add(rest) }
     }
 }

@@ -162,6 +162,7 @@ fn kv_append_writes_rotated_keys_and_plain_values_where_the_store_keeps_them() {
             q_heads: 1,
             head_dim: 4,
             x: DType::F32,
+            q_out: DType::F32,
             cache: DType::F32,
             store,
             positions: 2,

@@ -61,7 +61,8 @@ impl Dims {
         Ok(Dims { config, activations: options.activations, max_context, max_chunk, weights, pagings, layer_paging })
     }
 
-    /// Type of what bf16 would be too narrow for: the residual stream, logits, rope tables, router weights. In bf16 every
+    /// Type of what bf16 would be too narrow for: the residual stream, logits, rope tables, router weights,
+    /// queries and keys in front of the rotation (behind it they are rounded, once). In bf16 every
     /// layer would round the whole stream, and near-ties between experts would fall the other way.
     pub(super) fn wide(&self) -> DType {
         if self.activations == DType::F64 { DType::F64 } else { DType::F32 }
@@ -89,7 +90,8 @@ impl Dims {
             kv_heads: self.config.kv_heads,
             q_heads: self.config.q_heads,
             head_dim: self.config.head_dim,
-            x: self.activations,
+            x: self.wide(),
+            q_out: self.activations,
             cache: self.activations,
             store,
             positions: self.max_context,

@@ -40,16 +40,16 @@ impl<B: Runtime> Workspace<B> {
         let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
         let new = |dtype, shape: &[usize]| Tensor::empty(backend, dtype, shape);
         let rows = |width| new(act, &[t, width]);
-        let stream = || new(dims.wide(), &[t, dims.config.hidden]);
+        let wide = |width| new(dims.wide(), &[t, width]);
         Ok(Workspace {
-            x: [stream()?, stream()?],
+            x: [wide(dims.config.hidden)?, wide(dims.config.hidden)?],
             current: 0,
             normed: rows(dims.config.hidden)?,
-            delta: stream()?,
-            q: rows(q)?,
+            delta: wide(dims.config.hidden)?,
+            q: wide(q)?,
             q_rotated: rows(q)?,
-            k: rows(kv)?,
-            v: rows(kv)?,
+            k: wide(kv)?,
+            v: wide(kv)?,
             attended: rows(q)?,
             moe: MoeBuffers::new(backend, &dims.moe(t))?,
             logits: new(dims.wide(), &[HEAD_ROWS.min(t), dims.config.vocab])?,

@@ -11,6 +11,7 @@ const BASE: KvAppendSpec = KvAppendSpec {
     q_heads: 4,
     head_dim: 64,
     x: DType::Bf16,
+    q_out: DType::Bf16,
     cache: DType::Bf16,
     store: KvStore::Packed { tokens: 20 },
     positions: 40,
@@ -38,8 +39,14 @@ impl Cases for KvAppendSpec {
                 cases.push(Case::usual(format!("{name}_{page_size}_faulty"), op).on(Data::Faulty));
             }
         }
-        for (x, cache) in [(DType::F16, DType::F16), (DType::F32, DType::F32), (DType::F32, DType::Bf16)] {
-            cases.push(Case::usual(format!("{x}_{cache}"), KvAppendSpec { x, cache, ..BASE }));
+        for (x, cache, q_out) in [
+            (DType::F16, DType::F16, DType::F16),
+            (DType::F32, DType::F32, DType::F32),
+            (DType::F32, DType::Bf16, DType::F32),
+            (DType::F32, DType::Bf16, DType::Bf16),
+            (DType::F32, DType::F16, DType::F16),
+        ] {
+            cases.push(Case::usual(format!("{x}_{cache}_{q_out}"), KvAppendSpec { x, cache, q_out, ..BASE }));
         }
         cases
     }
