@@ -21,7 +21,7 @@ mod rope;
 mod swiglu;
 mod tiles;
 
-pub use discover::{devices, kernels};
+pub use discover::{devices, kernels, variants};
 pub use graph::Graph;
 pub use memory::CudaBuffer;
 pub use plan::Plan;

@@ -14,3 +14,22 @@ pub mod report;
 pub mod vectors;
 
 pub use report::{Filter, Report, Row, Status};
+
+use crate::backend::Backend;
+use crate::devices::required;
+use crate::error::Error;
+
+/// The backend to test, or `None` where it is not here, which is printed.
+///
+/// # Errors
+/// Why it is not here, where `DROPLESS_REQUIRE` names it.
+pub fn present<B: Backend>(found: Result<B, Error>) -> Result<Option<B>, Error> {
+    match found {
+        Ok(backend) => Ok(Some(backend)),
+        Err(e) if required(B::NAME) => Err(e),
+        Err(e) => {
+            println!("skipped: {e}");
+            Ok(None)
+        }
+    }
+}

@@ -5,16 +5,12 @@
 use dropless::backend::Runtime;
 use dropless::devices::required;
 use dropless::kernel::AllOps;
-use dropless::testing::{Filter, Status, conform};
+use dropless::testing::{Filter, Status, conform, present};
 use dropless::{Cpu, Error};
 
 /// Judges a backend, or says why it is not here.
 fn conforms<B: Runtime + AllOps>(name: &str, backend: Result<B, Error>) {
-    let backend = match backend {
-        Ok(backend) => backend,
-        Err(e) if required(name) => panic!("{name} is required: {e}"),
-        Err(e) => return println!("skipped: {e}"),
-    };
+    let Some(backend) = present(backend).unwrap() else { return };
     let report = conform::run(&backend, &Filter::default(), |_| {});
     for row in report.rows.iter().filter(|r| r.status != Status::Passed) {
         println!("{} {} {} on {}: {}", row.status, row.op, row.case, row.backend, row.message);

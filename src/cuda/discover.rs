@@ -12,6 +12,11 @@ pub fn kernels() -> usize {
     dropless_kernels_cuda::ARTIFACTS.len()
 }
 
+/// Op and variant of every kernel this build ships, in the order in which an op's variants are tried.
+pub fn variants() -> Vec<(&'static str, &'static str)> {
+    dropless_kernels_cuda::ARTIFACTS.iter().flat_map(|a| a.ops.iter().map(|op| (*op, a.variant))).collect()
+}
+
 /// The devices that the driver lists.
 ///
 /// # Errors

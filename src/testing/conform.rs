@@ -16,9 +16,12 @@ mod attention;
 mod gemm;
 mod judge;
 mod moe;
+mod replays;
 mod small;
 
+pub use crate::testing::harness::Inputs;
 pub use judge::Judged;
+pub use replays::replays;
 
 use crate::backend::{Hint, Provide, Runtime};
 use crate::cpu::Cpu;
@@ -31,9 +34,6 @@ use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Rms
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::random::Random;
 use crate::testing::report::{Filter, Report, Row, Status};
-
-/// Operands by name.
-pub type Inputs = Vec<(&'static str, HostTensor)>;
 
 /// How far an output may be from the oracle's.
 #[derive(Clone, Debug)]
@@ -62,23 +62,52 @@ pub trait Conform: Cases {
     fn bounds(&self, inputs: &Inputs, oracle: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error>;
 }
 
+/// Something that is done for every op.
+trait PerOp<B> {
+    fn op<O: Conform>(&mut self)
+    where
+        B: Provide<O>,
+        Cpu: Provide<O>;
+}
+
+fn every_op<B: AllOps>(visitor: &mut impl PerOp<B>) {
+    visitor.op::<GroupedGemmSpec>();
+    visitor.op::<RouteSpec>();
+    visitor.op::<SortSpec>();
+    visitor.op::<DispatchSpec>();
+    visitor.op::<PermuteSpec>();
+    visitor.op::<CombineSpec>();
+    visitor.op::<FlashAttnSpec>();
+    visitor.op::<KvAppendSpec>();
+    visitor.op::<RopeSpec>();
+    visitor.op::<RmsNormSpec>();
+    visitor.op::<SwigluSpec>();
+    visitor.op::<EmbeddingSpec>();
+}
+
+/// Judges the cases of each op that the filter takes.
+struct Judge<'a, B> {
+    backend: &'a B,
+    filter: &'a Filter,
+    progress: &'a mut dyn FnMut(&Row),
+    report: Report,
+}
+
+impl<B: Runtime> PerOp<B> for Judge<'_, B> {
+    fn op<O: Conform>(&mut self)
+    where
+        B: Provide<O>,
+        Cpu: Provide<O>,
+    {
+        run_op::<O, B>(self.backend, self.filter, self.progress, &mut self.report);
+    }
+}
+
 /// Runs all cases of all ops that the filter takes.
 pub fn run<B: Runtime + AllOps>(backend: &B, filter: &Filter, mut progress: impl FnMut(&Row)) -> Report {
-    let mut report = Report::default();
-    let progress: &mut dyn FnMut(&Row) = &mut progress;
-    run_op::<GroupedGemmSpec, B>(backend, filter, progress, &mut report);
-    run_op::<RouteSpec, B>(backend, filter, progress, &mut report);
-    run_op::<SortSpec, B>(backend, filter, progress, &mut report);
-    run_op::<DispatchSpec, B>(backend, filter, progress, &mut report);
-    run_op::<PermuteSpec, B>(backend, filter, progress, &mut report);
-    run_op::<CombineSpec, B>(backend, filter, progress, &mut report);
-    run_op::<FlashAttnSpec, B>(backend, filter, progress, &mut report);
-    run_op::<KvAppendSpec, B>(backend, filter, progress, &mut report);
-    run_op::<RopeSpec, B>(backend, filter, progress, &mut report);
-    run_op::<RmsNormSpec, B>(backend, filter, progress, &mut report);
-    run_op::<SwigluSpec, B>(backend, filter, progress, &mut report);
-    run_op::<EmbeddingSpec, B>(backend, filter, progress, &mut report);
-    report
+    let mut judge = Judge { backend, filter, progress: &mut progress, report: Report::default() };
+    every_op(&mut judge);
+    judge.report
 }
 
 /// Runs the cases of one op.
@@ -104,10 +133,16 @@ where
     let (status, worst, message) = match judge(backend, case, variant) {
         Ok(judged) if judged.wrong.is_empty() => (Status::Passed, Some(judged.worst), String::new()),
         Ok(judged) => (Status::Failed, None, judged.wrong.join("; ")),
-        Err(e @ (Error::Unsupported { .. } | Error::Unavailable { .. })) => (Status::Skipped, None, e.to_string()),
-        Err(e) => (Status::Failed, None, e.to_string()),
+        Err(e) => (of_error(&e), None, e.to_string()),
     };
     Row { op: O::NAME.into(), backend: B::NAME.into(), case: case.name.clone(), status, worst, message }
+}
+
+fn of_error(e: &Error) -> Status {
+    match e {
+        Error::Unsupported { .. } | Error::Unavailable { .. } => Status::Skipped,
+        _ => Status::Failed,
+    }
 }
 
 /// Runs one case and judges it.
