@@ -44,15 +44,12 @@ __device__ __forceinline__ void load_weights(const E2m1Tables<T>& tables, unsign
             const unsigned tile = step + (row / TILE_ROWS + m) * TILE_BYTES;
             const uint2 codes = load_shared_64(tile + lane * 16 + h * 8);
             unsigned first_step[4], second_step[4];
-            e2m1_pairs(tables, codes.x, first_step);
-            e2m1_pairs(tables, codes.y, second_step);
+            tile_pairs(T{}, codes.x, first_step);
+            tile_pairs(T{}, codes.y, second_step);
 #pragma unroll
             for (int i = 0; i < 4; i++) w.a[m][i] = first_step[i], w.a[m][4 + i] = second_step[i];
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const unsigned pair = load_shared_16(tile + TILE_CODES + 2 * (g + 8 * i));
-                w.scale[m][i] = e8m0(h == 0 ? pair & 255 : pair >> 8);
-            }
+            const unsigned scales = load_shared_32(tile + tile_scales(g)) >> 8 * h;
+            w.scale[m][0] = e8m0(scales & 255), w.scale[m][1] = e8m0(scales >> 16 & 255);
         }
     }
 }

@@ -39,5 +39,5 @@ __device__ __forceinline__ float load_scale(const GroupedGemmParams& p, int expe
     if (p.format == MXFP4) return e8m0(p.w_scales[((long long)expert * p.n + n) * (p.k / 32) + k / 32]);
     const unsigned char* at = weight_bytes(p, expert, n, k);
     if (p.format == MXFP4_GGUF) return e8m0(at[0]);
-    return e8m0(at[TILE_CODES + 2 * (n % TILE_ROWS) + k % TILE_K / 32]);
+    return e8m0(at[tile_scales(n % 8) + n % TILE_ROWS / 8 * 2 + k % TILE_K / 32]);
 }

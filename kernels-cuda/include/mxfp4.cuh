@@ -4,6 +4,7 @@
 // small: 6 x 32 < 2^8. Whoever adds them up multiplies by E2M1_UNIT in the end.
 #pragma once
 #include "ptx/mma.cuh"
+#include "ptx/pairs.cuh"
 
 constexpr float E2M1_UNIT = 0x1p8f;
 
@@ -34,15 +35,28 @@ __device__ __forceinline__ void gguf8(const unsigned char* block, int k, float (
 
 constexpr int TILE_ROWS = 16, TILE_K = 64, TILE_CODES = 512, TILE_BYTES = 544;
 
+// Where the scales of rows g and g + 8 lie in a tile, a word: those of row g's two blocks, then those of row g + 8's.
+__device__ __forceinline__ int tile_scales(int g) { return TILE_CODES + 4 * g; }
+
+// Register I of the fragment that a word of a tile holds, as pairs of bf16 2^-126 times as large: subnormal or just above.
+template <int I>
+__device__ __forceinline__ unsigned tile_pair(unsigned word) {
+    constexpr unsigned MASK = 0x81c081c0;
+    if constexpr (I == 3) return (word & 0x001b001b) * 4228 & MASK; // no carries
+    return __funnelshift_r(word, word, 3 * I) & MASK;
+}
+
 // In the prepacked layout; `tile` holds row r (of 16) and k.
 __device__ __forceinline__ void tiled8(const unsigned char* tile, int r, int k, float (&out)[8]) {
-    const int word = k % TILE_K / 16, high = k % 16 / 8;
+    const unsigned char* words = tile + r % 8 * 64 + k % TILE_K / 16 * 4;
+    const int high = k % 16 / 8;
 #pragma unroll
-    for (int i = 0; i < 8; i += 2) {
-        const int lane = r % 8 * 4 + i / 2;
-        const unsigned char pair = tile[lane * 16 + word * 4 + r / 8 + 2 * high];
-        out[i] = e2m1(pair & 15);
-        out[i + 1] = e2m1(pair >> 4);
+    for (int i = 0; i < 4; i++) {
+        const unsigned word = *(const unsigned*)(words + i * 16);
+        const unsigned pair = r < 8 ? (high ? tile_pair<2>(word) : tile_pair<0>(word))
+                                    : (high ? tile_pair<3>(word) : tile_pair<1>(word));
+        out[2 * i] = __uint_as_float(pair << 16) * (0x1p126f / E2M1_UNIT);
+        out[2 * i + 1] = __uint_as_float(pair & 0xffff0000) * (0x1p126f / E2M1_UNIT);
     }
 }
 
@@ -95,4 +109,21 @@ __device__ __forceinline__ void e2m1_pairs(const E2m1Tables<MmaF16>& t, unsigned
     out[1] = __byte_perm(high_a, 0, 0x3424);
     out[2] = __byte_perm(high_b, 0, 0x1404);
     out[3] = __byte_perm(high_b, 0, 0x3424);
+}
+
+// A word of a tile as the fragment's pairs, in E2M1_UNITs: 12 instructions in bf16.
+__device__ __forceinline__ void tile_pairs(MmaBf16, unsigned word, unsigned (&out)[4]) {
+    out[0] = tile_pair<0>(word), out[1] = tile_pair<1>(word), out[2] = tile_pair<2>(word), out[3] = tile_pair<3>(word);
+#pragma unroll
+    for (int i = 0; i < 4; i++) out[i] = multiply_pairs(MmaBf16{}, out[i], 0x7a807a80); // 2^118
+}
+
+// The exponent of f16 begins three bits higher: these are 2^-14 times as large.
+__device__ __forceinline__ void tile_pairs(MmaF16, unsigned word, unsigned (&out)[4]) {
+    out[0] = tile_pair<0>(word), out[1] = tile_pair<1>(word), out[2] = tile_pair<2>(word), out[3] = tile_pair<3>(word);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const unsigned moved = (out[i] & 0x80008000) | (out[i] & 0x01c001c0) << 3;
+        out[i] = multiply_pairs(MmaF16{}, moved, 0x54005400); // 2^6
+    }
 }

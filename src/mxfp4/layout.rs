@@ -38,9 +38,12 @@ pub struct Gguf<'a> {
 /// Prepacked for tensor cores: tiles of 16 rows x 64 elements, k tiles innermost, 544 bytes each, the last row tile and k
 /// tile padded with zeros (scale 127).
 ///
-/// A tile is 32 lanes x 16 bytes of codes, then 16 x 2 scales (row-major). Lane l owns rows g = l / 4 and g + 8; word j (of
-/// four, little endian) is its A fragment of mma.m16n8k16 for elements 16j .. 16j + 16: with c = 2 (l % 4), nibbles 0..8
-/// from the lowest are (g, c), (g, c+1), (g+8, c), (g+8, c+1), (g, c+8), (g, c+9), (g+8, c+8), (g+8, c+9).
+/// A tile is 32 lanes x 16 bytes of codes, then 32 scales. Lane l owns rows g = l / 4 and g + 8; word j (of four, little
+/// endian) is its A fragment of mma.m16n8k16 for elements 16j .. 16j + 16: with c = 2 (l % 4), registers 0 to 3 are the pairs
+/// (g, c), (g+8, c), (g, c+8), (g+8, c+8) and their neighbours in the next column. The bits of a pair lie so that a rotation
+/// by 3 bits for every register before it (for the last one, a multiplication) brings them to where bf16 has its sign, its
+/// two lowest exponent bits and its highest mantissa bit: `PLACES`. The scales of row g's two blocks are bytes 4g and
+/// 4g + 1, those of row g + 8 bytes 4g + 2 and 4g + 3.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiled<'a> {
     data: &'a [u8],
@@ -152,10 +155,11 @@ impl Layout for Tiled<'_> {
         let tile = &self.data[tile..tile + TILE_BYTES];
         let mut codes = [0; BLOCK];
         for (i, code) in codes.iter_mut().enumerate() {
-            let (byte, shift) = tile_nibble(r, half * BLOCK + i);
-            *code = tile[byte] >> shift & 15;
+            let (word, places) = tile_bits(r, half * BLOCK + i);
+            let bit = |place: u32| tile[word + place as usize / 8] >> (place % 8) & 1;
+            *code = places.iter().fold(0, |code, place| code << 1 | bit(*place));
         }
-        Block { codes, scale: tile[TILE_CODES + 2 * r + half] }
+        Block { codes, scale: tile[tile_scale(r, half)] }
     }
 }
 
@@ -193,10 +197,12 @@ pub fn to_tiled(from: &impl Layout) -> Vec<u8> {
             let (tile, r, half) = tile_place(k, row, index);
             let tile = &mut out[tile..tile + TILE_BYTES];
             for (i, code) in block.codes.iter().enumerate() {
-                let (byte, shift) = tile_nibble(r, half * BLOCK + i);
-                tile[byte] |= code << shift;
+                let (word, places) = tile_bits(r, half * BLOCK + i);
+                for (bit, place) in places.iter().rev().enumerate() {
+                    tile[word + *place as usize / 8] |= (code >> bit & 1) << (place % 8);
+                }
             }
-            tile[TILE_CODES + 2 * r + half] = block.scale;
+            tile[tile_scale(r, half)] = block.scale;
         }
     }
     out
@@ -241,12 +247,21 @@ fn tile_place(k: usize, row: usize, index: usize) -> (usize, usize, usize) {
     (tile * TILE_BYTES, row % TILE_ROWS, index % 2)
 }
 
-/// Byte and bit shift of element `k` of row `r` of a tile.
-fn tile_nibble(r: usize, k: usize) -> (usize, u32) {
+/// Bits of a word that hold a code of register 0 to 3: sign, exponent, exponent, mantissa. The second code of a pair lies 16
+/// bits further round.
+const PLACES: [[u32; 4]; 4] = [[15, 8, 7, 6], [18, 11, 10, 9], [21, 14, 13, 12], [3, 1, 0, 4]];
+
+/// Offset of the word with element `k` of row `r` of a tile, and the bits of it that hold the code.
+fn tile_bits(r: usize, k: usize) -> (usize, [u32; 4]) {
     let (word, c) = (k / 16, k % 16);
     let lane = r % 8 * 4 + c % 8 / 2;
-    let nibble = c % 2 + 2 * (r / 8) + 4 * (c / 8);
-    (lane * 16 + word * 4 + nibble / 2, nibble as u32 % 2 * 4)
+    let places = PLACES[r / 8 + 2 * (c / 8)].map(|place| (place + 16 * (c as u32 % 2)) % 32);
+    (lane * 16 + word * 4, places)
+}
+
+/// Offset of the scale of a row's first or second block in a tile.
+fn tile_scale(r: usize, half: usize) -> usize {
+    TILE_CODES + r % 8 * 4 + r / 8 * 2 + half
 }
 
 fn block_count(rows: usize, k: usize) -> Result<usize, Error> {
@@ -285,12 +300,32 @@ mod tests {
 
     #[test]
     fn tiles_are_the_fragments_they_claim_to_be() {
-        // Element (row 9, k 26): lane (9 % 8) * 4 + (10 % 8) / 2 = 5, word 1, nibble (g + 8, c + 8) = 6.
+        // Element (row 9, k 26): lane (9 % 8) * 4 + (10 % 8) / 2 = 5, word 1, register 3, first of its pair: bits 3, 1, 0, 4.
         let mut codes = vec![0u8; 16 * 64 / 2];
         codes[(9 * 64 + 26) / 2] = 0x0d;
         let tiled = to_tiled(&OpenAi::new(&codes, &[127; 32], 16, 64).unwrap());
         let nonzero: Vec<_> = tiled[..TILE_CODES].iter().enumerate().filter(|(_, b)| **b != 0).collect();
-        assert_eq!(nonzero, [(5 * 16 + 4 + 3, &0x0d)]);
+        assert_eq!(nonzero, [(5 * 16 + 4, &0b1_1010)]);
+    }
+
+    #[test]
+    fn registers_turn_into_bf16_by_a_rotation_or_a_multiplication() {
+        const MASK: u32 = 0x81c0_81c0;
+        for register in 0..4usize {
+            for code in 0..16u32 {
+                let (r, k) = (8 * (register % 2), 8 * (register / 2));
+                let mut codes = vec![0u8; 16 * 64 / 2];
+                codes[(r * 64 + k) / 2] = (code | (15 - code) << 4) as u8;
+                let tiled = to_tiled(&OpenAi::new(&codes, &[127; 32], 16, 64).unwrap());
+                let word = u32::from_le_bytes(*tiled.first_chunk().unwrap());
+                let pair = match register {
+                    3 => (word & 0x001b_001b).wrapping_mul(4228) & MASK,
+                    _ => word.rotate_right(3 * register as u32) & MASK,
+                };
+                let bf16 = |code: u32| (code & 8) << 12 | (code & 7) << 6;
+                assert_eq!(pair, bf16(code) | bf16(15 - code) << 16, "register {register}, code {code}");
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,6 @@
 // Loads from shared memory by its 32-bit address.
 #pragma once
 
-__device__ __forceinline__ unsigned load_shared_16(unsigned at) {
-    unsigned short word;
-    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(word) : "r"(at) : "memory");
-    return word;
-}
-
 __device__ __forceinline__ unsigned load_shared_32(unsigned at) {
     unsigned word;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(word) : "r"(at) : "memory");

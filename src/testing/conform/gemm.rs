@@ -192,7 +192,13 @@ fn clear_signs(format: WeightFormat, w: &mut HostTensor) -> Result<(), Error> {
         WeightFormat::Mxfp4Gguf => |i| i % 17 != 0,
         WeightFormat::Mxfp4Tiled => |i| i % TILE_BYTES < TILE_CODES,
     };
-    let bytes = w.bytes.as_slice().iter().enumerate().map(|(i, b)| if is_code(i) { b & 0x77 } else { *b });
+    // Bits 2, 3, 5, 15 and those 16 further up of a tile's words.
+    let signs = |i: usize| match (format, i % 2) {
+        (WeightFormat::Mxfp4Tiled, 0) => 0x2c,
+        (WeightFormat::Mxfp4Tiled, _) => 0x80,
+        _ => 0x88,
+    };
+    let bytes = w.bytes.as_slice().iter().enumerate().map(|(i, b)| if is_code(i) { b & !signs(i) } else { *b });
     *w = HostTensor::new(w.dtype, &w.shape, bytes.collect::<Vec<u8>>().into())?;
     Ok(())
 }
