@@ -227,6 +227,8 @@ macro_rules! args {
             $($(#[$fmeta])* pub $field: $crate::op::args!(@type $kind 'a B),)*
         }
 
+        $crate::op::args!(@new $name [] [] $($field $kind)*);
+
         impl<'a, B: $crate::backend::Backend> $crate::op::ArgSet<'a, B> for $name<'a, B> {
             fn infos(&self) -> $crate::op::ArgInfos {
                 let mut infos = $crate::op::ArgInfos::new();
@@ -239,6 +241,25 @@ macro_rules! args {
                 views: &mut impl $crate::op::NamedViews<'a, B>,
             ) -> Result<Self, $crate::error::SpecError> {
                 Ok($name { $($field: $crate::op::args!(@take $kind op views (stringify!($field))),)* })
+            }
+        }
+    };
+    // Sorts the fields into those that every spec asks for and the others.
+    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident input $($rest:tt)*) => {
+        $crate::op::args!(@new $name [$($need)* ($field input)] [$($other)*] $($rest)*);
+    };
+    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident output $($rest:tt)*) => {
+        $crate::op::args!(@new $name [$($need)* ($field output)] [$($other)*] $($rest)*);
+    };
+    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident $kind:ident $($rest:tt)*) => {
+        $crate::op::args!(@new $name [$($need)*] [$($other)* $field] $($rest)*);
+    };
+    (@new $name:ident [$(($field:ident $kind:ident))*] [$($other:ident)*]) => {
+        impl<'a, B: $crate::backend::Backend> $name<'a, B> {
+            /// The operands that every spec asks for; the others are absent and can be set by name.
+            #[allow(clippy::too_many_arguments)]
+            pub fn new($($field: $crate::op::args!(@type $kind 'a B)),*) -> Self {
+                $name { $($field,)* $($other: None,)* }
             }
         }
     };
