@@ -1,7 +1,9 @@
 //! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
 
+mod replay;
 mod timing;
 
+pub use replay::Replay;
 pub use timing::Timing;
 
 use crate::dtype::DType;
@@ -268,6 +270,25 @@ impl<B: Runtime> Constant<B> {
         let shape = Shape::new(shape);
         check_bytes(dtype, shape, bytes.as_slice().len())?;
         let buffer = backend.import(bytes)?;
+        Ok(Constant { mem: backend.mem(&buffer), _buffer: buffer, dtype, shape })
+    }
+
+    /// A constant whose bytes are those of all pieces, one after the other. One piece is imported, several are copied.
+    ///
+    /// # Errors
+    /// As [`Constant::import`].
+    pub fn of_pieces(backend: &B, dtype: DType, shape: &[usize], pieces: &[HostBytes]) -> Result<Self, Error> {
+        if let [one] = pieces {
+            return Self::import(backend, dtype, shape, one);
+        }
+        let shape = Shape::new(shape);
+        let bytes = pieces.iter().fold(0usize, |n, piece| n.saturating_add(piece.as_slice().len()));
+        check_bytes(dtype, shape, bytes)?;
+        let (mut buffer, mut at) = (backend.alloc(bytes)?, 0);
+        for piece in pieces {
+            backend.write(&mut buffer, at, piece.as_slice())?;
+            at += piece.as_slice().len();
+        }
         Ok(Constant { mem: backend.mem(&buffer), _buffer: buffer, dtype, shape })
     }
 

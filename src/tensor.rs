@@ -128,6 +128,20 @@ impl<'a, B: Backend> View<'a, B> {
         let (mem, info) = slice_rows::<B>(&self.mem, self.info, range)?;
         Some(View { mem, info, owner: PhantomData })
     }
+
+    /// Elements of each row from `first` on, as many as `dims` has and seen so: heads of a fused projection. `None` where a
+    /// row has fewer.
+    pub fn columns(&self, first: usize, dims: &[usize]) -> Option<View<'a, B>> {
+        let (rows, info) = (*self.info.shape.dims().first()?, self.info);
+        let all: Vec<usize> = std::iter::once(rows).chain(dims.iter().copied()).collect();
+        let shape = Shape::new(&all);
+        let end = shape.checked_len()?.checked_div(rows).unwrap_or(0).checked_add(first)?;
+        if end > info.shape.row_len() {
+            return None;
+        }
+        let mem = B::offset(&self.mem, first * info.dtype.bytes());
+        Some(View { mem, info: ViewInfo { shape, ..info }, owner: PhantomData })
+    }
 }
 
 impl<'a, B: Backend> ViewMut<'a, B> {

@@ -1,28 +1,10 @@
-//! Work recorded once and run again: what measures a device, and what a decode step is replayed from.
+//! How long recorded work takes.
 
-use super::Runtime;
+use super::Replay;
 use crate::error::Error;
 
-/// Calls recorded once, to run any number of times on the operands they were recorded with.
-pub trait Timing: Runtime {
-    /// Recorded calls. cuda: an instantiated graph. They borrow the operands for `'a`.
-    type Recorded<'a>;
-
-    /// Records `calls`, which may run more than once. Plans are made before, not inside.
-    ///
-    /// # Errors
-    /// What `calls` returns, or [`Error::Device`].
-    fn record<'a>(
-        &self,
-        calls: impl Fn(&mut Self::Queue<'_>) -> Result<(), Error> + 'a,
-    ) -> Result<Self::Recorded<'a>, Error>;
-
-    /// Submits one run behind everything submitted earlier. Does not wait.
-    ///
-    /// # Errors
-    /// [`Error::Device`].
-    fn replay(&self, recorded: &Self::Recorded<'_>) -> Result<(), Error>;
-
+/// Backends that measure themselves.
+pub trait Timing: Replay {
     /// Runs `replays` times back to back and waits: seconds of each, by the device's own clock where it has one.
     ///
     /// # Errors

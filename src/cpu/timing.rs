@@ -1,24 +1,26 @@
-//! Timing by the wall clock: a call is over when it returns.
+//! Recorded calls are kept and made again, and timed by the wall clock: a call is over when it returns.
 
 use super::Cpu;
-use crate::backend::Timing;
+use crate::backend::{Replay, Timing};
 use crate::error::Error;
 use std::time::Instant;
 
 /// Recorded calls.
-pub type Calls<'a> = Box<dyn Fn(&mut ()) -> Result<(), Error> + 'a>;
+pub type Calls<'a> = Box<dyn Fn(&mut ()) -> Result<(), Error> + Send + 'a>;
 
-impl Timing for Cpu {
+impl Replay for Cpu {
     type Recorded<'a> = Calls<'a>;
 
-    fn record<'a>(&self, calls: impl Fn(&mut ()) -> Result<(), Error> + 'a) -> Result<Calls<'a>, Error> {
+    fn record<'a>(&self, calls: impl Fn(&mut ()) -> Result<(), Error> + Send + 'a) -> Result<Calls<'a>, Error> {
         Ok(Box::new(calls))
     }
 
     fn replay(&self, calls: &Calls<'_>) -> Result<(), Error> {
         calls(&mut ())
     }
+}
 
+impl Timing for Cpu {
     fn time(&self, calls: &Calls<'_>, replays: usize) -> Result<Vec<f64>, Error> {
         let one = |_| {
             let started = Instant::now();

@@ -2,28 +2,36 @@
 
 use super::driver::{Device, said};
 use super::{Cuda, Stream};
-use crate::backend::Timing;
+use crate::backend::{Replay, Timing};
 use crate::error::Error;
 use cudarc::driver::{result, sys};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// An instantiated graph. It holds the addresses of the operands that it was captured with, and so borrows them.
+/// An instantiated graph. It holds the addresses of the operands that it was captured with, and so borrows them, or keeps
+/// the calls that own them.
 pub struct Graph<'a> {
-    exec: sys::CUgraphExec,
-    device: Arc<Device>,
+    exec: Exec,
+    _calls: Option<Calls<'a>>,
     operands: PhantomData<&'a ()>,
 }
 
-// SAFETY: a handle of the driver; the driver asks that one graph is not launched from two threads at once, and `Graph` is
-// not `Sync`.
-unsafe impl Send for Graph<'_> {}
+type Calls<'a> = Box<dyn Fn(&mut Stream<'_>) -> Result<(), Error> + Send + 'a>;
 
-impl Drop for Graph<'_> {
+struct Exec {
+    raw: sys::CUgraphExec,
+    device: Arc<Device>,
+}
+
+// SAFETY: a handle of the driver; the driver asks that one graph is not launched from two threads at once, and the raw
+// pointer keeps this from being `Sync`.
+unsafe impl Send for Exec {}
+
+impl Drop for Exec {
     fn drop(&mut self) {
         if let Ok(_entered) = self.device.enter() {
             // SAFETY: instantiated in `capture`; a launched graph finishes although its handle is gone.
-            let _ = unsafe { result::graph::exec_destroy(self.exec) };
+            let _ = unsafe { result::graph::exec_destroy(self.raw) };
         }
     }
 }
@@ -70,7 +78,7 @@ impl Cuda {
         // SAFETY: what was instantiated does not need it any more.
         let _ = unsafe { result::graph::destroy(graph) };
         instantiated.map_err(said("cuGraphInstantiate"))?;
-        Ok(Graph { exec, device: self.device.clone(), operands: PhantomData })
+        Ok(Graph { exec: Exec { raw: exec, device: self.device.clone() }, _calls: None, operands: PhantomData })
     }
 }
 
@@ -107,19 +115,22 @@ impl Drop for Event<'_> {
     }
 }
 
-impl Timing for Cuda {
+impl Replay for Cuda {
     type Recorded<'a> = Graph<'a>;
 
-    fn record<'a>(&self, calls: impl Fn(&mut Stream<'_>) -> Result<(), Error> + 'a) -> Result<Graph<'a>, Error> {
-        self.capture(calls)
+    fn record<'a>(&self, calls: impl Fn(&mut Stream<'_>) -> Result<(), Error> + Send + 'a) -> Result<Graph<'a>, Error> {
+        let Graph { exec, .. } = self.capture(&calls)?;
+        Ok(Graph { exec, _calls: Some(Box::new(calls)), operands: PhantomData })
     }
 
     fn replay(&self, graph: &Graph<'_>) -> Result<(), Error> {
         let _entered = self.device.enter()?;
         // SAFETY: an instantiated graph and a stream of this context.
-        unsafe { result::graph::launch(graph.exec, self.device.stream()) }.map_err(said("cuGraphLaunch"))
+        unsafe { result::graph::launch(graph.exec.raw, self.device.stream()) }.map_err(said("cuGraphLaunch"))
     }
+}
 
+impl Timing for Cuda {
     fn time(&self, graph: &Graph<'_>, replays: usize) -> Result<Vec<f64>, Error> {
         let _entered = self.device.enter()?;
         let mut events = vec![Event::record(&self.device)?];

@@ -1,7 +1,7 @@
 //! Tokens one after the other: the model's most likely one, or a draw.
 
 use super::model::{Forward, Model, Session};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
@@ -143,9 +143,9 @@ fn draw(logits: &[f64], temperature: f64, top_p: f64, u: f64) -> Option<u32> {
 /// # Errors
 /// [`Error::Input`] for bad sampling parameters, an empty prompt or one that does not fit the context; else as
 /// [`Model::forward`].
-pub fn generate<B: Runtime + AllOps>(
+pub fn generate<B: Replay + AllOps>(
     model: &mut Model<B>,
-    session: &mut Session<B>,
+    session: &mut Session,
     request: &Request<'_>,
     on_token: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 ) -> Result<Stop, Error> {

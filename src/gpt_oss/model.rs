@@ -1,30 +1,32 @@
 //! The model: weights of a checkpoint on a backend, and the forward pass.
 //!
 //! Weights stay as the checkpoint stores them (MXFP4 experts, bf16 the rest). Kernels are planned once for each row count;
-//! activations live in buffers allocated once for the largest chunk.
+//! activations and the cache live in buffers allocated once, for the largest chunk and the most sequences.
 
+mod cache;
+mod decode;
 mod dims;
 mod forward;
-mod session;
 mod step;
 mod weights;
 mod workspace;
 
-pub use forward::{Forward, Logits, Record};
-pub use session::Session;
+pub use cache::Session;
+pub use forward::{Feed, Forward, Logits, Record};
 
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::progress::Progress;
-use crate::backend::{Constant, Runtime};
+use crate::backend::{Constant, Replay, Runtime, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::{AllOps, Kernel};
 use crate::op::GroupedGemmSpec;
-use dims::Dims;
+use cache::Seats;
+use dims::{Dims, Rows};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use step::Step;
 use weights::Weights;
 use workspace::Workspace;
@@ -34,15 +36,17 @@ use workspace::Workspace;
 pub struct Options {
     /// Type of activations and of the KV cache: f32, bf16 or f16; f64 with the cpu oracle.
     pub activations: DType,
-    /// Longest sequence, tokens; the model's own limit where that is less. A session allocates its cache for it.
+    /// Longest sequence, tokens; the model's own limit where that is less. The cache is allocated for it.
     pub max_context: usize,
     /// Most tokens computed at once; longer prompts are fed in pieces. Buffers are allocated for it.
     pub max_chunk: usize,
+    /// Most sequences at a time. The cache is allocated for all of them.
+    pub max_sequences: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { activations: DType::F32, max_context: 4096, max_chunk: 128 }
+        Options { activations: DType::F32, max_context: 4096, max_chunk: 128, max_sequences: 1 }
     }
 }
 
@@ -51,18 +55,34 @@ struct RopeConstants<B: Runtime> {
     sin: Constant<B>,
 }
 
-/// A gpt-oss model on a backend.
-pub struct Model<B: Runtime + AllOps> {
-    backend: Arc<B>,
+/// What recorded steps share with the model: none of it is replaced while they live.
+struct Parts<B: Runtime> {
     dims: Dims,
     weights: Weights<B>,
     rope: RopeConstants<B>,
-    work: Workspace<B>,
-    steps: BTreeMap<usize, Step<B>>,
-    heads: BTreeMap<usize, Kernel<GroupedGemmSpec, B>>,
+    work: Mutex<Workspace<B>>,
 }
 
-impl<B: Runtime + AllOps> Model<B> {
+impl<B: Runtime> Parts<B> {
+    fn work(&self) -> MutexGuard<'_, Workspace<B>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A gpt-oss model on a backend.
+pub struct Model<B: Replay + AllOps> {
+    backend: Arc<B>,
+    parts: Arc<Parts<B>>,
+    seats: Arc<Seats>,
+    steps: BTreeMap<Rows, Step<B>>,
+    heads: BTreeMap<usize, Kernel<GroupedGemmSpec, B>>,
+    /// Of the steps and heads; recorded steps have their own, because this one grows.
+    scratch: Tensor<B>,
+    /// By sequences.
+    decodes: BTreeMap<usize, B::Recorded<'static>>,
+}
+
+impl<B: Replay + AllOps> Model<B> {
     /// Brings a checkpoint's weights to a backend. Where the backend shares the host's memory they stay in the map.
     ///
     /// # Errors
@@ -82,25 +102,33 @@ impl<B: Runtime + AllOps> Model<B> {
             Constant::import(&*backend, host.dtype, &shape, &host.bytes)
         };
         let rope = RopeConstants { cos: constant(&table.cos)?, sin: constant(&table.sin)? };
-        let work = Workspace::new(&*backend, &dims)?;
-        Ok(Model { backend, dims, weights, rope, work, steps: BTreeMap::new(), heads: BTreeMap::new() })
+        let work = Mutex::new(Workspace::new(&*backend, &dims)?);
+        Ok(Model {
+            scratch: Tensor::empty(&*backend, DType::U8, &[0])?,
+            seats: Arc::new(Seats::new(dims.max_sequences)),
+            parts: Arc::new(Parts { dims, weights, rope, work }),
+            backend,
+            steps: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            decodes: BTreeMap::new(),
+        })
     }
 
     /// The model's dimensions.
     pub fn config(&self) -> &Config {
-        &self.dims.config
+        &self.parts.dims.config
     }
 
     /// Longest sequence a session holds, tokens.
     pub fn max_context(&self) -> usize {
-        self.dims.max_context
+        self.parts.dims.max_context
     }
 
     /// An empty sequence.
     ///
     /// # Errors
-    /// As [`Runtime::alloc`].
-    pub fn session(&self) -> Result<Session<B>, Error> {
-        Session::new(&self.backend, &self.dims)
+    /// [`Error::Input`] where there are `max_sequences` already.
+    pub fn session(&self) -> Result<Session, Error> {
+        Session::new(&self.seats)
     }
 }

@@ -89,7 +89,7 @@ impl<B: Timing> Runner<'_, B> {
     fn measure(
         &self,
         sets: usize,
-        call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error>,
+        call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error> + Sync,
     ) -> Result<Times, Error> {
         measure::measure(self.backend, sets, self.options.seconds, call)
     }

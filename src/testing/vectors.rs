@@ -16,7 +16,7 @@ mod small_ops;
 mod tokenize;
 mod values;
 
-use crate::backend::{Hint, HostBytes, Provide, Runtime};
+use crate::backend::{Hint, HostBytes, Provide, Replay};
 use crate::cpu::Cpu;
 use crate::dtype::DType;
 use crate::error::Error;
@@ -177,7 +177,7 @@ impl Vectors {
     }
 
     /// Judges `backend`, which claims `class`, by every case that the filter takes.
-    pub fn run<B: Runtime + AllOps>(
+    pub fn run<B: Replay + AllOps>(
         &self,
         backend: &Arc<B>,
         class: Class,
@@ -194,7 +194,7 @@ impl Vectors {
         report
     }
 
-    fn judge<B: Runtime + AllOps>(&self, runner: &Runner<'_, B>, case: &Case<'_>) -> Row {
+    fn judge<B: Replay + AllOps>(&self, runner: &Runner<'_, B>, case: &Case<'_>) -> Row {
         let (status, worst, message) = match self.outcome(runner, case) {
             Ok(Ok(worst)) => (Status::Passed, Some(worst), String::new()),
             Ok(Err(words)) | Err(Stop::Fail(words)) => (Status::Failed, None, words),
@@ -204,7 +204,7 @@ impl Vectors {
         Row { op, backend: B::NAME.into(), case: id, status, worst, message }
     }
 
-    fn outcome<B: Runtime + AllOps>(&self, runner: &Runner<'_, B>, case: &Case<'_>) -> Result<compare::Found, Stop> {
+    fn outcome<B: Replay + AllOps>(&self, runner: &Runner<'_, B>, case: &Case<'_>) -> Result<compare::Found, Stop> {
         let expected = case.object("expected")?;
         let actual = runner.compute(case)?;
         let (mut worst, mut wrong, mut judged) = (0f64, Vec::new(), 0);
@@ -258,7 +258,7 @@ struct Runner<'a, B> {
     variant: Option<&'a str>,
 }
 
-impl<B: Runtime + AllOps> Runner<'_, B> {
+impl<B: Replay + AllOps> Runner<'_, B> {
     fn compute(&self, case: &Case<'_>) -> Result<Actual, Stop> {
         match case.text("op") {
             "mxfp4_decode" => host_ops::decode(case),

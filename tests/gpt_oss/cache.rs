@@ -1,13 +1,13 @@
 //! The KV cache: however a prompt is cut, and whatever was recycled meanwhile, the result is the same.
 
 use crate::common::{F32, F64, oracle, single, tokens};
-use dropless::gpt_oss::{Forward, Layout, Logits, Model, Options, Session};
+use dropless::gpt_oss::{Feed, Forward, Layout, Logits, Model, Options, Session};
 use dropless::{Cpu, HostTensor};
 use std::collections::BTreeMap;
 
 const ALL: Forward<'static> = Forward { logits: Logits::All, routing: None, record: None };
 
-fn feed(model: &mut Model<Cpu>, session: &mut Session<Cpu>, ids: &[u32], pieces: &[usize]) -> Vec<f64> {
+fn feed(model: &mut Model<Cpu>, session: &mut Session, ids: &[u32], pieces: &[usize]) -> Vec<f64> {
     let (mut logits, mut at) = (Vec::new(), 0);
     for piece in pieces.iter().cycle() {
         let end = ids.len().min(at + piece);
@@ -56,6 +56,59 @@ fn sessions_do_not_see_each_other() {
     model.forward(&mut two, &b, ALL).unwrap();
     apart.extend(model.forward(&mut one, &a[4..], ALL).unwrap().to_f64());
     assert!(apart == alone);
+}
+
+/// Batches of sequences of any lengths, each as if it were alone: prompts together, then token by token, in another order
+/// and with one of them missing.
+#[test]
+fn batches_change_nothing() {
+    let prompts = [tokens("len40.tokens"), tokens("len9.tokens"), tokens("len7.tokens")];
+    let more: [Vec<u32>; 3] = [[3, 1, 4], [1, 5, 9], [2, 6, 5]].map(Vec::from);
+    let mut model = single(Layout::Hf, &F32);
+    let alone: Vec<Vec<f64>> = prompts
+        .iter()
+        .zip(&more)
+        .map(|(prompt, more)| {
+            let mut session = model.session().unwrap();
+            let ids: Vec<u32> = prompt.iter().chain(more).copied().collect();
+            feed(&mut model, &mut session, &ids, &[ids.len()])
+        })
+        .collect();
+    let row = |sequence: usize, position: usize| &alone[sequence][position * 512..(position + 1) * 512];
+
+    for max_chunk in [256, 16] {
+        let mut model = single(Layout::Hf, &Options { max_chunk, ..F32 });
+        let mut sessions = [(); 3].map(|()| model.session().unwrap());
+        let mut batch: Vec<Feed> =
+            sessions.iter_mut().zip(&prompts).map(|(session, tokens)| Feed { session, tokens }).collect();
+        let last = model.forward_batch(&mut batch, Forward::LAST).unwrap();
+        assert_eq!(last.shape, [3, 512]);
+        for (i, got) in last.to_f64().chunks_exact(512).enumerate() {
+            assert_eq!(got, row(i, prompts[i].len() - 1), "prompt {i}, chunks of {max_chunk}");
+        }
+        for (step, order) in [vec![0, 1, 2], vec![2, 0, 1], vec![1, 2]].into_iter().enumerate() {
+            let mut free: Vec<Option<&mut Session>> = sessions.iter_mut().map(Some).collect();
+            let mut batch: Vec<Feed> = order
+                .iter()
+                .map(|i| Feed { session: free[*i].take().unwrap(), tokens: &more[*i][step..step + 1] })
+                .collect();
+            let logits = model.forward_batch(&mut batch, Forward::LAST).unwrap().to_f64();
+            for (got, i) in logits.chunks_exact(512).zip(&order) {
+                assert_eq!(got, row(*i, prompts[*i].len() + step), "sequence {i}, step {step}");
+            }
+        }
+        assert_eq!(sessions.each_ref().map(Session::len), [42, 12, 10]);
+    }
+}
+
+#[test]
+fn a_seat_is_given_back() {
+    let model = single(Layout::Hf, &F32);
+    let mut sessions: Vec<Session> = (0..3).map(|_| model.session().unwrap()).collect();
+    let words = model.session().err().unwrap().to_string();
+    assert!(words.contains("holds 3 at a time"), "{words}");
+    sessions.pop();
+    assert!(model.session().is_ok());
 }
 
 /// What is recorded: under every promised name, and forcing the experts that the router chose changes nothing.

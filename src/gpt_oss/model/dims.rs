@@ -1,7 +1,7 @@
 //! A model's dimensions under given options, and the specs of its kernels.
 
 use super::Options;
-use super::session::{PAGE_SIZE, Paging};
+use super::cache::{PAGE_SIZE, Paging};
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::gpt_oss::config::Config;
@@ -13,12 +13,23 @@ use crate::op::{FlashAttnSpec, KvAppendSpec, KvStore, WeightFormat};
 /// Longest context a model is run with, whatever its config allows: the rope table is made for all of it.
 const MAX_CONTEXT: usize = 1 << 20;
 
+/// What one call of the layers is planned for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Rows {
+    /// New tokens of all sequences together.
+    pub tokens: usize,
+    pub sequences: usize,
+    /// New tokens of the sequence that has most of them.
+    pub longest: usize,
+}
+
 /// What plans and buffers depend on.
 pub(super) struct Dims {
     pub config: Config,
     pub activations: DType,
     pub max_context: usize,
     pub max_chunk: usize,
+    pub max_sequences: usize,
     pub weights: WeightFormat,
     /// Each window that some layer has (0: all keys), and how its layers keep their keys.
     pub pagings: Vec<(usize, Paging)>,
@@ -30,9 +41,11 @@ impl Dims {
     pub(super) fn new(config: Config, options: &Options, weights: WeightFormat) -> Result<Self, Error> {
         let max_context = options.max_context.min(config.max_context);
         let max_chunk = options.max_chunk.min(max_context);
-        for (name, value) in [("max_context", max_context), ("max_chunk", max_chunk)] {
+        let max_sequences = options.max_sequences;
+        let counts = [("max_context", max_context), ("max_chunk", max_chunk), ("max_sequences", max_sequences)];
+        for (name, value) in counts {
             if value == 0 {
-                return Err(Error::input(name, "must be at least 1 token, got 0"));
+                return Err(Error::input(name, "must be at least 1, got 0"));
             }
         }
         if max_context > MAX_CONTEXT {
@@ -55,10 +68,21 @@ impl Dims {
             let known = pagings.iter().position(|(w, _)| *w == window);
             layer_paging.push(known.unwrap_or(pagings.len()));
             if known.is_none() {
-                pagings.push((window, Paging::new(window, max_context, max_chunk)));
+                pagings.push((window, Paging::new(window, max_context, max_chunk, max_sequences)));
             }
         }
-        Ok(Dims { config, activations: options.activations, max_context, max_chunk, weights, pagings, layer_paging })
+        let activations = options.activations;
+        Ok(Dims { config, activations, max_context, max_chunk, max_sequences, weights, pagings, layer_paging })
+    }
+
+    /// Most rows of one call of the layers: a chunk, or a token of each sequence.
+    pub(super) fn max_rows(&self) -> usize {
+        self.max_chunk.max(self.max_sequences)
+    }
+
+    /// Elements of a token's queries, and of its keys or values.
+    pub(super) fn heads(&self) -> (usize, usize) {
+        (self.config.q_heads * self.config.head_dim, self.config.kv_heads * self.config.head_dim)
     }
 
     /// Type of what bf16 would be too narrow for: the residual stream, logits, rope tables, router weights,
@@ -100,12 +124,12 @@ impl Dims {
         }
     }
 
-    pub(super) fn flash_attn(&self, tokens: usize, window: usize, max_pages: usize, store: KvStore) -> FlashAttnSpec {
+    pub(super) fn flash_attn(&self, rows: Rows, window: usize, paging: &Paging) -> FlashAttnSpec {
         FlashAttnSpec {
-            sequences: 1,
-            q_tokens: tokens,
-            max_q_len: tokens,
-            max_k_len: max_pages * PAGE_SIZE,
+            sequences: rows.sequences,
+            q_tokens: rows.tokens,
+            max_q_len: rows.longest,
+            max_k_len: paging.logical * PAGE_SIZE,
             q_heads: self.config.q_heads,
             kv_heads: self.config.kv_heads,
             head_dim: self.config.head_dim,
@@ -116,8 +140,8 @@ impl Dims {
             mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { Mask::Causal },
             sinks: Some(DType::Bf16),
             lse: Lse::None,
-            store,
-            index: KvIndex::BlockTable { max_pages },
+            store: paging.store(),
+            index: KvIndex::BlockTable { max_pages: paging.logical },
         }
     }
 }

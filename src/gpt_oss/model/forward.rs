@@ -1,24 +1,24 @@
 //! The forward pass.
 
-use super::Model;
-use super::session::Session;
-use super::step::{Norm, Step};
-use super::workspace::HEAD_ROWS;
-use crate::backend::{Hint, Runtime, Tensor};
+use super::cache::Session;
+use super::dims::Rows;
+use super::step::{Pass, Step, head, plan_head};
+use super::workspace::{HEAD_ROWS, Next, Workspace};
+use super::{Model, decode};
+use crate::backend::{Replay, Scratch, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::gpt_oss::moe_block::linear_args;
 use crate::host::HostTensor;
-use crate::kernel::{AllOps, Kernel};
-use crate::op::GroupedGemmSpec;
+use crate::kernel::AllOps;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 /// Which rows of logits [`Model::forward`] returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Logits {
     /// One row a token.
     All,
-    /// The last token's.
+    /// The last token's of each sequence.
     Last,
 }
 
@@ -42,59 +42,98 @@ impl Forward<'_> {
     pub const LAST: Forward<'static> = Forward { logits: Logits::Last, routing: None, record: None };
 }
 
-impl<B: Runtime + AllOps> Model<B> {
+/// A sequence and the tokens that follow it.
+pub struct Feed<'a> {
+    /// The sequence; its length grows by the tokens.
+    pub session: &'a mut Session,
+    /// At least one.
+    pub tokens: &'a [u32],
+}
+
+/// A part of the tokens of one sequence of a batch.
+struct Span {
+    of: usize,
+    tokens: Range<usize>,
+}
+
+impl<B: Replay + AllOps> Model<B> {
     /// Feeds tokens and gives logits, f32 (f64 in the oracle): \[tokens, vocab\], or \[1, vocab\] for the last.
     ///
     /// # Errors
-    /// [`Error::Input`] for no tokens, tokens outside the vocabulary, more than the context holds, or forced routing that
-    /// does not fit; else as the kernels. After an error the session is as long as before, or holds whole chunks more.
-    pub fn forward(
-        &mut self,
-        session: &mut Session<B>,
-        tokens: &[u32],
-        mut want: Forward<'_>,
-    ) -> Result<HostTensor, Error> {
-        self.check(session, tokens, want.routing)?;
-        let (chunk, k) = (self.dims.max_chunk, self.dims.config.top_k);
-        let mut logits = Vec::new();
-        for (i, piece) in tokens.chunks(chunk).enumerate() {
-            let at = i * chunk;
-            let forced = want.routing.map(|all| {
-                let rows = all.chunks_exact(tokens.len() * k);
-                rows.map(|layer| &layer[at * k..(at + piece.len()) * k]).collect::<Vec<_>>()
-            });
-            self.layers(session, piece, forced.as_deref(), &mut want.record)?;
-            match want.logits {
-                Logits::All => self.head(0, piece.len(), &mut logits)?,
-                Logits::Last if at + piece.len() == tokens.len() => self.head(piece.len() - 1, 1, &mut logits)?,
-                Logits::Last => {}
-            }
-            session.len += piece.len();
-        }
-        let vocab = self.dims.config.vocab;
-        let rows = if want.logits == Logits::All { tokens.len() } else { 1 };
-        HostTensor::new(self.dims.wide(), &[rows, vocab], logits.into())
+    /// As [`Model::forward_batch`].
+    pub fn forward(&mut self, session: &mut Session, tokens: &[u32], want: Forward<'_>) -> Result<HostTensor, Error> {
+        self.forward_batch(&mut [Feed { session, tokens }], want)
     }
 
-    fn check(&self, session: &Session<B>, tokens: &[u32], routing: Option<&[i32]>) -> Result<(), Error> {
-        let dims = &self.dims;
-        if tokens.is_empty() {
-            return Err(Error::input("tokens", "must be at least one, got none"));
+    /// Feeds each sequence its tokens, however many each has, and gives logits, sequence after sequence: a row for every
+    /// token, or \[sequences, vocab\] for the last ones. T, where [`Forward`] speaks of it, counts all tokens.
+    ///
+    /// One token for each is a decode step: it is recorded once for this number of sequences (a CUDA graph) and replayed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for no tokens, tokens outside the vocabulary, more than the context holds, or forced routing that
+    /// does not fit; else as the kernels. After an error sequences are as long as before, or hold whole chunks more.
+    pub fn forward_batch(&mut self, batch: &mut [Feed<'_>], mut want: Forward<'_>) -> Result<HostTensor, Error> {
+        self.check(batch, want.routing)?;
+        let total = batch.iter().map(|feed| feed.tokens.len()).sum::<usize>();
+        if total == batch.len() && want.routing.is_none() && want.record.is_none() {
+            return self.decode(batch);
         }
-        if let Some((at, id)) = tokens.iter().enumerate().find(|(_, t)| **t as usize >= dims.config.vocab) {
-            let problem =
-                format!("is outside the vocabulary of {} (0 to {})", dims.config.vocab, dims.config.vocab - 1);
-            return Err(Error::input(format!("token {id} at position {at}"), problem));
+        let lengths: Vec<usize> = batch.iter().map(|feed| feed.tokens.len()).collect();
+        let (k, mut at, mut logits) = (self.parts.dims.config.top_k, 0, Vec::new());
+        for chunk in chunks(&lengths, self.parts.dims.max_chunk) {
+            let count: usize = chunk.iter().map(|span| span.tokens.len()).sum();
+            let forced = want.routing.map(|all| {
+                let rows = all.chunks_exact(total * k);
+                rows.map(|layer| &layer[at * k..(at + count) * k]).collect::<Vec<_>>()
+            });
+            let next = chunk.iter().map(|span| {
+                let Feed { session, tokens } = &batch[span.of];
+                Next { seat: session.seat, len: session.len, tokens: &tokens[span.tokens.clone()] }
+            });
+            self.layers(&next.collect::<Vec<_>>(), forced.as_deref(), &mut want.record)?;
+            let mut row = 0;
+            for Span { of, tokens } in chunk {
+                let rows = row..row + tokens.len();
+                row = rows.end;
+                match want.logits {
+                    Logits::All => self.head(rows, &mut logits)?,
+                    Logits::Last if tokens.end == lengths[of] => self.head(rows.end - 1..rows.end, &mut logits)?,
+                    Logits::Last => {}
+                }
+                batch[of].session.len += tokens.len();
+            }
+            at += count;
         }
-        let len = session.len.saturating_add(tokens.len());
-        if len > dims.max_context {
-            let problem = format!("needs {len} positions, the context holds {}", dims.max_context);
-            return Err(Error::input(format!("{} tokens after {}", tokens.len(), session.len), problem));
+        let rows = if want.logits == Logits::All { total } else { batch.len() };
+        HostTensor::new(self.parts.dims.wide(), &[rows, self.parts.dims.config.vocab], logits.into())
+    }
+
+    fn check(&self, batch: &[Feed<'_>], routing: Option<&[i32]>) -> Result<(), Error> {
+        let (dims, mut total) = (&self.parts.dims, 0);
+        if batch.is_empty() {
+            return Err(Error::input("batch", "must be of at least one sequence, got none"));
         }
-        if session.layers.len() != dims.layer_paging.len() || session.block_tables.len() != dims.pagings.len() {
-            return Err(Error::input("session", "was made by another model"));
+        for Feed { session, tokens } in batch {
+            if tokens.is_empty() {
+                return Err(Error::input("tokens", "must be at least one, got none"));
+            }
+            if let Some((at, id)) = tokens.iter().enumerate().find(|(_, t)| **t as usize >= dims.config.vocab) {
+                let problem =
+                    format!("is outside the vocabulary of {} (0 to {})", dims.config.vocab, dims.config.vocab - 1);
+                return Err(Error::input(format!("token {id} at position {at}"), problem));
+            }
+            let len = session.len.saturating_add(tokens.len());
+            if len > dims.max_context {
+                let problem = format!("needs {len} positions, the context holds {}", dims.max_context);
+                return Err(Error::input(format!("{} tokens after {}", tokens.len(), session.len), problem));
+            }
+            if !session.is_of(&self.seats) {
+                return Err(Error::input("session", "was made by another model"));
+            }
+            total += tokens.len();
         }
-        let need = dims.layer_paging.len() * tokens.len() * dims.config.top_k;
+        let need = dims.layer_paging.len() * total * dims.config.top_k;
         match routing {
             Some(forced) if forced.len() != need => {
                 Err(Error::input("forced routing", format!("must be {need} experts, got {}", forced.len())))
@@ -103,40 +142,54 @@ impl<B: Runtime + AllOps> Model<B> {
         }
     }
 
+    /// One token of each sequence, replayed.
+    fn decode(&mut self, batch: &mut [Feed<'_>]) -> Result<HostTensor, Error> {
+        let Model { backend, parts, decodes, .. } = self;
+        let recorded = match decodes.entry(batch.len()) {
+            Entry::Occupied(known) => &*known.into_mut(),
+            Entry::Vacant(new) => &*new.insert(decode::record(backend, parts, batch.len())?),
+        };
+        let next = batch.iter().map(|f| Next { seat: f.session.seat, len: f.session.len, tokens: f.tokens });
+        let next: Vec<Next<'_>> = next.collect();
+        parts.work().indices.write(&**backend, &parts.dims, &next)?;
+        backend.replay(recorded)?;
+        let logits = parts.work().logits.read_prefix(&**backend, &[batch.len(), parts.dims.config.vocab])?;
+        for Feed { session, .. } in batch {
+            session.len += 1;
+        }
+        Ok(logits)
+    }
+
     /// All layers and the final norm, over one chunk.
     fn layers(
         &mut self,
-        session: &mut Session<B>,
-        tokens: &[u32],
+        next: &[Next<'_>],
         forced: Option<&[&[i32]]>,
         record: &mut Option<Record<'_>>,
     ) -> Result<(), Error> {
-        let Model { backend, dims, weights, rope, work, steps, .. } = self;
-        let (backend, t) = (&**backend, tokens.len());
-        let step = match steps.entry(t) {
+        let Model { backend, parts, steps, scratch, .. } = self;
+        let (backend, dims, mut work) = (&**backend, &parts.dims, parts.work());
+        let lengths = || next.iter().map(|n| n.tokens.len());
+        let (tokens, longest) = (lengths().sum(), lengths().max().unwrap_or(0));
+        let rows = Rows { tokens, sequences: next.len(), longest };
+        let step = match steps.entry(rows) {
             Entry::Occupied(known) => &*known.into_mut(),
-            Entry::Vacant(new) => &*new.insert(Step::plan(backend, dims, t)?),
+            Entry::Vacant(new) => &*new.insert(Step::plan(backend, dims, rows)?),
         };
-        work.reserve(backend, step.scratch())?;
-        work.set_tokens(backend, dims, session, tokens)?;
+        reserve(backend, scratch, step.scratch())?;
+        work.indices.write(backend, dims, next)?;
+        let work = &mut *work;
+        let mut run = |work: &mut Workspace<B>, calls: &dyn Fn(&mut Pass<'_, '_, B>) -> Result<(), Error>| {
+            backend.submit(|queue| calls(&mut Pass { backend, parts, step, work, scratch: &mut *scratch, queue }))
+        };
         let mut put = |name: &str, tensor: &Tensor<B>, width: usize| match record {
-            Some(record) => tensor.read_prefix(backend, &[t, width]).map(|host| record(name, host)),
+            Some(record) => tensor.read_prefix(backend, &[tokens, width]).map(|host| record(name, host)),
             None => Ok(()),
         };
-        backend.submit(|queue| step.embed(backend, weights.embedding.view(), work, queue))?;
+        run(work, &|pass| pass.embed())?;
         put("embed", &work.x[work.current], dims.config.hidden)?;
-        for (n, (layer, cache)) in weights.layers.iter().zip(&mut session.layers).enumerate() {
-            let kind = dims.layer_paging[n];
-            let moe = layer.moe();
-            backend.submit(|queue| {
-                let norm = if n == 0 { Norm::First } else { Norm::WithResidual };
-                step.norm(backend, norm, layer.attn_norm.view(), work, queue)?;
-                let table = &session.block_tables[kind];
-                step.attention(backend, kind, layer, rope, cache, table, work, queue)?;
-                step.norm(backend, Norm::WithResidual, layer.mlp_norm.view(), work, queue)?;
-                let normed = work.normed.prefix(&[t, dims.config.hidden])?;
-                step.moe.route(backend, normed, &moe, &mut work.moe, work.scratch.view_mut(), queue)
-            })?;
+        for n in 0..dims.layer_paging.len() {
+            run(work, &|pass| pass.attend(n))?;
             if n > 0 {
                 // What the attention norm summed: the residual buffer before the current one.
                 put(&format!("layer{}.out", n - 1), &work.x[1 - work.current], dims.config.hidden)?;
@@ -145,48 +198,77 @@ impl<B: Runtime + AllOps> Model<B> {
             if let Some(experts) = forced.and_then(|f| f.get(n)) {
                 step.moe.force(backend, experts, &mut work.moe)?;
             }
-            backend.submit(|queue| {
-                match forced {
-                    Some(_) => step.moe.sort(backend, &mut work.moe, work.scratch.view_mut(), queue)?,
-                    None => step.moe.dispatch(backend, &mut work.moe, work.scratch.view_mut(), queue)?,
-                }
-                let rows = [t, dims.config.hidden];
-                let (x, out) = (work.normed.prefix(&rows)?, work.delta.prefix_mut(&rows)?);
-                step.moe.experts(backend, x, &moe, &mut work.moe, out, work.scratch.view_mut(), queue)
-            })?;
+            run(work, &|pass| pass.mix(n, forced.is_some()))?;
             put(&format!("layer{n}.router_logits"), &work.moe.router_logits, dims.config.experts)?;
             put(&format!("layer{n}.topk_idx"), &work.moe.topk_idx, dims.config.top_k)?;
             put(&format!("layer{n}.topk_weight"), &work.moe.topk_weight, dims.config.top_k)?;
         }
-        backend.submit(|queue| step.norm(backend, Norm::WithResidual, weights.final_norm.view(), work, queue))?;
+        run(work, &|pass| pass.final_norm())?;
         put(&format!("layer{}.out", dims.layer_paging.len() - 1), &work.x[work.current], dims.config.hidden)?;
         put("final_norm", &work.normed, dims.config.hidden)
     }
 
-    /// Appends the logits of `count` rows of the final norm, from `first` on.
-    fn head(&mut self, first: usize, count: usize, logits: &mut Vec<u8>) -> Result<(), Error> {
-        let Model { backend, dims, weights, work, heads, .. } = self;
-        let backend = &**backend;
-        for start in (first..first + count).step_by(HEAD_ROWS) {
-            let rows = HEAD_ROWS.min(first + count - start);
-            let kernel = match heads.entry(rows) {
+    /// Appends the logits of rows of the final norm.
+    fn head(&mut self, rows: Range<usize>, logits: &mut Vec<u8>) -> Result<(), Error> {
+        let Model { backend, parts, heads, scratch, .. } = self;
+        let (backend, mut work) = (&**backend, parts.work());
+        for first in rows.clone().step_by(HEAD_ROWS) {
+            let count = HEAD_ROWS.min(rows.end - first);
+            let kernel = match heads.entry(count) {
                 Entry::Occupied(known) => &*known.into_mut(),
-                Entry::Vacant(new) => {
-                    let (n, k, a) = (dims.config.vocab, dims.config.hidden, dims.activations);
-                    let spec = GroupedGemmSpec::linear(rows, n, k, a, DType::Bf16, None, dims.wide());
-                    &*new.insert(Kernel::plan(backend, spec, Hint::default())?)
-                }
+                Entry::Vacant(new) => &*new.insert(plan_head(backend, &parts.dims, count)?),
             };
-            work.reserve(backend, kernel.scratch())?;
-            backend.submit(|queue| {
-                let a = work.normed.view().rows(start..start + rows);
-                let a = a.ok_or_else(|| Error::input("head", "rows outside the chunk"))?;
-                let args =
-                    linear_args(a, weights.head.view(), None, work.logits.prefix_mut(&[rows, dims.config.vocab])?);
-                kernel.enqueue(backend, args, work.scratch.view_mut(), queue)
-            })?;
-            logits.extend_from_slice(work.logits.read_prefix(backend, &[rows, dims.config.vocab])?.bytes.as_slice());
+            reserve(backend, scratch, kernel.scratch())?;
+            let work = &mut *work;
+            backend.submit(|queue| head(backend, kernel, parts, first, work, scratch.view_mut(), queue))?;
+            let shape = [count, parts.dims.config.vocab];
+            logits.extend_from_slice(work.logits.read_prefix(backend, &shape)?.bytes.as_slice());
         }
         Ok(())
+    }
+}
+
+/// Makes room for what a plan needs.
+fn reserve<B: Replay>(backend: &B, scratch: &mut Tensor<B>, need: Scratch) -> Result<(), Error> {
+    if scratch.shape().len() < need.bytes {
+        *scratch = Tensor::empty(backend, DType::U8, &[need.bytes])?;
+    }
+    Ok(())
+}
+
+/// Sequences of these lengths one after the other, cut into pieces of at most `most` tokens.
+fn chunks(lengths: &[usize], most: usize) -> Vec<Vec<Span>> {
+    let (mut chunks, mut left) = (vec![Vec::new()], most);
+    for (of, length) in lengths.iter().enumerate() {
+        let mut at = 0;
+        while at < *length {
+            if left == 0 {
+                chunks.push(Vec::new());
+                left = most;
+            }
+            let end = (at + left).min(*length);
+            if let Some(chunk) = chunks.last_mut() {
+                chunk.push(Span { of, tokens: at..end });
+            }
+            left -= end - at;
+            at = end;
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_keep_the_order_and_the_bound() {
+        let cut = |lengths: &[usize], most| {
+            let spans = |chunk: Vec<Span>| chunk.into_iter().map(|s| (s.of, s.tokens.start, s.tokens.end)).collect();
+            chunks(lengths, most).into_iter().map(spans).collect::<Vec<Vec<_>>>()
+        };
+        assert_eq!(cut(&[3], 4), [vec![(0, 0, 3)]]);
+        assert_eq!(cut(&[4, 1], 4), [vec![(0, 0, 4)], vec![(1, 0, 1)]]);
+        assert_eq!(cut(&[3, 7, 1], 5), [vec![(0, 0, 3), (1, 0, 2)], vec![(1, 2, 7)], vec![(2, 0, 1)]]);
     }
 }

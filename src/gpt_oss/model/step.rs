@@ -1,10 +1,9 @@
-//! The planned kernels for one row count, and the layers they run.
+//! The planned kernels for one number of rows, and the layers they run.
 
-use super::RopeConstants;
-use super::dims::Dims;
-use super::session::LayerCache;
-use super::weights::{LayerWeights, Linear};
-use super::workspace::Workspace;
+use super::Parts;
+use super::dims::{Dims, Rows};
+use super::weights::Linear;
+use super::workspace::{Index, Workspace};
 use crate::backend::{Hint, Runtime, Scratch, Tensor};
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
@@ -16,14 +15,13 @@ use crate::op::{
 };
 use crate::tensor::{View, ViewMut};
 
-/// Everything a forward pass over T tokens of one sequence launches, but the head.
+/// Everything a forward pass launches, but the head.
 pub(super) struct Step<B: Runtime + AllOps> {
-    tokens: usize,
+    pub(super) rows: Rows,
     embedding: Kernel<EmbeddingSpec, B>,
     first_norm: Kernel<RmsNormSpec, B>,
     norm: Kernel<RmsNormSpec, B>,
-    q: Kernel<GroupedGemmSpec, B>,
-    kv: Kernel<GroupedGemmSpec, B>,
+    qkv: Kernel<GroupedGemmSpec, B>,
     /// By paging.
     append: Vec<Kernel<KvAppendSpec, B>>,
     attn: Vec<Kernel<FlashAttnSpec, B>>,
@@ -33,15 +31,25 @@ pub(super) struct Step<B: Runtime + AllOps> {
 
 /// Is there a residual to add in front of a norm?
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Norm {
+enum Norm {
     First,
     WithResidual,
 }
 
+/// The work of one call: a step's kernels, what they run on, what they record into.
+pub(super) struct Pass<'a, 'q, B: Runtime + AllOps> {
+    pub(super) backend: &'a B,
+    pub(super) parts: &'a Parts<B>,
+    pub(super) step: &'a Step<B>,
+    pub(super) work: &'a mut Workspace<B>,
+    pub(super) scratch: &'a mut Tensor<B>,
+    pub(super) queue: &'a mut B::Queue<'q>,
+}
+
 impl<B: Runtime + AllOps> Step<B> {
-    pub(super) fn plan(backend: &B, dims: &Dims, tokens: usize) -> Result<Self, Error> {
-        let (act, hint) = (dims.activations, Hint::default());
-        let (q, kv) = (dims.config.q_heads * dims.config.head_dim, dims.config.kv_heads * dims.config.head_dim);
+    pub(super) fn plan(backend: &B, dims: &Dims, rows: Rows) -> Result<Self, Error> {
+        let (act, wide, hint, tokens) = (dims.activations, dims.wide(), Hint::default(), rows.tokens);
+        let (q, kv) = dims.heads();
         let linear = |n, k, out| {
             let spec = GroupedGemmSpec::linear(tokens, n, k, act, DType::Bf16, Some(DType::Bf16), out);
             Kernel::plan(backend, spec, hint)
@@ -50,133 +58,142 @@ impl<B: Runtime + AllOps> Step<B> {
             rows: tokens,
             dim: dims.config.hidden,
             eps: Scalar(dims.config.rms_eps),
-            x: dims.wide(),
+            x: wide,
             weight: DType::Bf16,
             out: act,
             residual: false,
         };
         let (vocab, hidden) = (dims.config.vocab, dims.config.hidden);
-        let embedding = EmbeddingSpec { tokens, vocab, dim: hidden, table: DType::Bf16, out: dims.wide() };
+        let embedding = EmbeddingSpec { tokens, vocab, dim: hidden, table: DType::Bf16, out: wide };
         let (mut append, mut attn) = (Vec::new(), Vec::new());
         for (window, paging) in &dims.pagings {
             append.push(Kernel::plan(backend, dims.kv_append(tokens, paging.store()), hint)?);
-            attn.push(Kernel::plan(backend, dims.flash_attn(tokens, *window, paging.logical, paging.store()), hint)?);
+            attn.push(Kernel::plan(backend, dims.flash_attn(rows, *window, paging), hint)?);
         }
         Ok(Step {
-            tokens,
+            rows,
             embedding: Kernel::plan(backend, embedding, hint)?,
             first_norm: Kernel::plan(backend, norm, hint)?,
             norm: Kernel::plan(backend, RmsNormSpec { residual: true, ..norm }, hint)?,
-            q: linear(q, hidden, dims.wide())?,
-            kv: linear(kv, hidden, dims.wide())?,
+            qkv: linear(q + 2 * kv, hidden, wide)?,
             append,
             attn,
-            out: linear(hidden, q, dims.wide())?,
+            out: linear(hidden, q, wide)?,
             moe: MoeBlock::plan(backend, dims.moe(tokens), hint)?,
         })
     }
 
     /// Working memory that any of the launches needs.
     pub(super) fn scratch(&self) -> Scratch {
-        let mut all = vec![self.embedding.scratch(), self.first_norm.scratch(), self.norm.scratch(), self.q.scratch()];
-        all.extend([self.kv.scratch(), self.out.scratch(), self.moe.scratch()]);
+        let mut all =
+            vec![self.embedding.scratch(), self.first_norm.scratch(), self.norm.scratch(), self.qkv.scratch()];
+        all.extend([self.out.scratch(), self.moe.scratch()]);
         all.extend(self.append.iter().map(Kernel::scratch));
         all.extend(self.attn.iter().map(Kernel::scratch));
         let most = |f: fn(&Scratch) -> usize| all.iter().map(f).max().unwrap_or(0);
         Scratch { bytes: most(|s| s.bytes), align: most(|s| s.align) }
     }
+}
 
-    pub(super) fn embed(
-        &self,
-        backend: &B,
-        table: View<'_, B>,
-        work: &mut Workspace<B>,
-        queue: &mut B::Queue<'_>,
-    ) -> Result<(), Error> {
-        let spec = self.embedding.op();
-        let ids = work.ids.prefix(&[self.tokens])?;
-        let y = work.x[work.current].prefix_mut(&[self.tokens, spec.dim])?;
-        let args = EmbeddingArgs { ids, table, y, status: None };
-        self.embedding.enqueue(backend, args, work.scratch.view_mut(), queue)
+impl<B: Runtime + AllOps> Pass<'_, '_, B> {
+    pub(super) fn embed(&mut self) -> Result<(), Error> {
+        let Pass { backend, parts, step, work, .. } = self;
+        work.current = 0;
+        let ids = work.indices.get(step.rows, Index::Ids)?;
+        let y = work.x[0].prefix_mut(&[step.rows.tokens, parts.dims.config.hidden])?;
+        let args = EmbeddingArgs { ids, table: parts.weights.embedding.view(), y, status: None };
+        step.embedding.enqueue(backend, args, self.scratch.view_mut(), self.queue)
+    }
+
+    /// A layer from the attention norm to the router's logits.
+    pub(super) fn attend(&mut self, n: usize) -> Result<(), Error> {
+        let layer = &self.parts.weights.layers[n];
+        self.norm(if n == 0 { Norm::First } else { Norm::WithResidual }, layer.attn_norm.view())?;
+        self.attention(n)?;
+        self.norm(Norm::WithResidual, layer.mlp_norm.view())?;
+        let Pass { backend, parts, step, work, scratch, queue } = self;
+        let normed = work.normed.prefix(&[step.rows.tokens, parts.dims.config.hidden])?;
+        step.moe.route(backend, normed, &layer.moe(), &mut work.moe, scratch.view_mut(), queue)
+    }
+
+    /// The rest of it: `delta = experts(normed)`. With `forced`, the experts are in their buffer already.
+    pub(super) fn mix(&mut self, n: usize, forced: bool) -> Result<(), Error> {
+        let Pass { backend, parts, step, work, scratch, queue } = self;
+        match forced {
+            true => step.moe.sort(backend, &mut work.moe, scratch.view_mut(), queue)?,
+            false => step.moe.dispatch(backend, &mut work.moe, scratch.view_mut(), queue)?,
+        }
+        let rows = [step.rows.tokens, parts.dims.config.hidden];
+        let (x, out) = (work.normed.prefix(&rows)?, work.delta.prefix_mut(&rows)?);
+        let weights = parts.weights.layers[n].moe();
+        step.moe.experts(backend, x, &weights, &mut work.moe, out, scratch.view_mut(), queue)
+    }
+
+    pub(super) fn final_norm(&mut self) -> Result<(), Error> {
+        self.norm(Norm::WithResidual, self.parts.weights.final_norm.view())
     }
 
     /// `normed = norm(x)`, or `x += delta; normed = norm(x)`; the sum goes to the other of the two residual buffers, so that
     /// the value before it can still be read.
-    pub(super) fn norm(
-        &self,
-        backend: &B,
-        kind: Norm,
-        weight: View<'_, B>,
-        work: &mut Workspace<B>,
-        queue: &mut B::Queue<'_>,
-    ) -> Result<(), Error> {
-        let rows = [self.tokens, self.norm.op().dim];
+    fn norm(&mut self, kind: Norm, weight: View<'_, B>) -> Result<(), Error> {
+        let Pass { backend, step, work, scratch, queue, .. } = self;
+        let rows = [step.rows.tokens, step.norm.op().dim];
         let [a, b] = &mut work.x;
         let (from, to) = if work.current == 0 { (a, b) } else { (b, a) };
         let x = from.prefix(&rows)?;
         let y = work.normed.prefix_mut(&rows)?;
-        let scratch = work.scratch.view_mut();
         if kind == Norm::First {
             let args = RmsNormArgs { x, residual: None, weight, sum: None, y };
-            return self.first_norm.enqueue(backend, args, scratch, queue);
+            return step.first_norm.enqueue(backend, args, scratch.view_mut(), queue);
         }
         let (residual, sum) = (Some(work.delta.prefix(&rows)?), Some(to.prefix_mut(&rows)?));
-        self.norm.enqueue(backend, RmsNormArgs { x, residual, weight, sum, y }, scratch, queue)?;
+        step.norm.enqueue(backend, RmsNormArgs { x, residual, weight, sum, y }, scratch.view_mut(), queue)?;
         work.current = 1 - work.current;
         Ok(())
     }
 
     /// `delta = attention(normed)`, after writing the new keys and values into the cache.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn attention(
-        &self,
-        backend: &B,
-        kind: usize,
-        weights: &LayerWeights<B>,
-        rope: &RopeConstants<B>,
-        cache: &mut LayerCache<B>,
-        block_table: &Tensor<B>,
-        work: &mut Workspace<B>,
-        queue: &mut B::Queue<'_>,
-    ) -> Result<(), Error> {
-        let (append, attn) = (&self.append[kind], &self.attn[kind]);
+    fn attention(&mut self, n: usize) -> Result<(), Error> {
+        let Pass { backend, parts, step, work, scratch, queue } = self;
+        let (paging, weights, rows) = (parts.dims.layer_paging[n], &parts.weights.layers[n], step.rows);
+        let (append, attn, indices, cache) =
+            (&step.append[paging], &step.attn[paging], &work.indices, &mut work.cache[n]);
         let FlashAttnSpec { q_heads, kv_heads, head_dim, .. } = *attn.op();
-        let t = self.tokens;
-        let (q, kv) = ([t, q_heads, head_dim], [t, kv_heads, head_dim]);
-        let hidden = self.norm.op().dim;
-        let x = work.normed.prefix(&[t, hidden])?;
-        let linears = [
-            (&self.q, &weights.q, &mut work.q, q_heads),
-            (&self.kv, &weights.k, &mut work.k, kv_heads),
-            (&self.kv, &weights.v, &mut work.v, kv_heads),
-        ];
-        for (kernel, weight, to, heads) in linears {
-            let args = biased(x.clone(), weight, to.prefix_mut(&[t, heads * head_dim])?);
-            kernel.enqueue(backend, args, work.scratch.view_mut(), queue)?;
-        }
+        let (t, hidden, (q_width, kv_width)) = (rows.tokens, step.norm.op().dim, parts.dims.heads());
+        let qkv_rows = [t, q_width + 2 * kv_width];
+        let args = biased(work.normed.prefix(&[t, hidden])?, &weights.qkv, work.qkv.prefix_mut(&qkv_rows)?);
+        step.qkv.enqueue(backend, args, scratch.view_mut(), queue)?;
+
+        let qkv = work.qkv.prefix(&qkv_rows)?;
+        let heads = |first, count| {
+            let part = qkv.columns(first, &[count, head_dim]);
+            part.ok_or_else(|| Error::input("attention", "heads outside the projection"))
+        };
+        let q = [t, q_heads, head_dim];
         let append_args = KvAppendArgs {
-            k: work.k.prefix(&kv)?,
-            v: work.v.prefix(&kv)?,
-            q: Some(work.q.prefix(&q)?),
-            positions: work.positions.prefix(&[t])?,
-            cos: rope.cos.view(),
-            sin: rope.sin.view(),
-            slots: work.slots[kind].prefix(&[t])?,
+            q: Some(heads(0, q_heads)?),
+            k: heads(q_width, kv_heads)?,
+            v: heads(q_width + kv_width, kv_heads)?,
+            positions: indices.get(rows, Index::Positions)?,
+            cos: parts.rope.cos.view(),
+            sin: parts.rope.sin.view(),
+            slots: indices.get(rows, Index::Slots(paging))?,
             k_cache: cache.k.view_mut(),
             v_cache: cache.v.view_mut(),
             q_out: Some(work.q_rotated.prefix_mut(&q)?),
             status: None,
         };
-        append.enqueue(backend, append_args, work.scratch.view_mut(), queue)?;
+        append.enqueue(backend, append_args, scratch.view_mut(), queue)?;
+
         let attn_args = FlashAttnArgs {
             q: work.q_rotated.prefix(&q)?,
             k: cache.k.view(),
             v: cache.v.view(),
-            cu_seqlens_q: work.cu_seqlens_q.view(),
+            cu_seqlens_q: indices.get(rows, Index::CuSeqlensQ)?,
             cu_seqlens_k: None,
             k_start: None,
-            k_len: Some(work.k_len.view()),
-            block_table: Some(block_table.view()),
+            k_len: Some(indices.get(rows, Index::KLen)?),
+            block_table: Some(indices.block_table(paging, rows)?),
             kv_indptr: None,
             kv_indices: None,
             kv_last_page_len: None,
@@ -185,11 +202,37 @@ impl<B: Runtime + AllOps> Step<B> {
             lse: None,
             status: None,
         };
-        attn.enqueue(backend, attn_args, work.scratch.view_mut(), queue)?;
-        let attended = work.attended.prefix(&[t, q_heads * head_dim])?;
-        let args = biased(attended, &weights.out, work.delta.prefix_mut(&[t, hidden])?);
-        self.out.enqueue(backend, args, work.scratch.view_mut(), queue)
+        attn.enqueue(backend, attn_args, scratch.view_mut(), queue)?;
+        let args = biased(work.attended.prefix(&[t, q_width])?, &weights.out, work.delta.prefix_mut(&[t, hidden])?);
+        step.out.enqueue(backend, args, scratch.view_mut(), queue)
     }
+}
+
+/// The head for so many rows.
+pub(super) fn plan_head<B: Runtime + AllOps>(
+    backend: &B,
+    dims: &Dims,
+    rows: usize,
+) -> Result<Kernel<GroupedGemmSpec, B>, Error> {
+    let (n, k, a) = (dims.config.vocab, dims.config.hidden, dims.activations);
+    Kernel::plan(backend, GroupedGemmSpec::linear(rows, n, k, a, DType::Bf16, None, dims.wide()), Hint::default())
+}
+
+/// Logits of as many rows of the final norm as the kernel has, from `first` on.
+pub(super) fn head<B: Runtime + AllOps>(
+    backend: &B,
+    kernel: &Kernel<GroupedGemmSpec, B>,
+    parts: &Parts<B>,
+    first: usize,
+    work: &mut Workspace<B>,
+    scratch: ViewMut<'_, B>,
+    queue: &mut B::Queue<'_>,
+) -> Result<(), Error> {
+    let GroupedGemmSpec { rows, n, .. } = *kernel.op();
+    let a = work.normed.view().rows(first..first + rows);
+    let a = a.ok_or_else(|| Error::input("head", "rows outside the chunk"))?;
+    let args = linear_args(a, parts.weights.head.view(), None, work.logits.prefix_mut(&[rows, n])?);
+    kernel.enqueue(backend, args, scratch, queue)
 }
 
 fn biased<'a, B: Runtime>(a: View<'a, B>, linear: &'a Linear<B>, d: ViewMut<'a, B>) -> GroupedGemmArgs<'a, B> {

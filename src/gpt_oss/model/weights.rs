@@ -7,6 +7,7 @@ use super::super::{Progress, config::Config};
 use crate::backend::{Constant, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::host::{HostBytes, HostTensor};
 use crate::op::WeightFormat;
 use crate::tensor::View;
 
@@ -30,9 +31,8 @@ impl<B: Runtime> Linear<B> {
 pub(super) struct LayerWeights<B: Runtime> {
     pub attn_norm: Constant<B>,
     pub mlp_norm: Constant<B>,
-    pub q: Linear<B>,
-    pub k: Linear<B>,
-    pub v: Linear<B>,
+    /// Rows \[q; k; v\].
+    pub qkv: Linear<B>,
     pub out: Linear<B>,
     pub sinks: Constant<B>,
     router: Linear<B>,
@@ -116,12 +116,28 @@ impl<B: Runtime> Loader<'_, B> {
     }
 
     fn linear(&self, n: usize, weight: LayerPart, bias: LayerPart) -> Result<Linear<B>, Error> {
-        let one_expert = |part| {
-            let tensor = self.checkpoint.part(Part::Layer(n, part))?;
-            let shape: Vec<usize> = std::iter::once(1).chain(tensor.shape.iter().copied()).collect();
-            Constant::import(self.backend, tensor.dtype, &shape, &tensor.bytes)
+        Ok(Linear { weight: self.rows(n, &[weight])?, bias: self.rows(n, &[bias])? })
+    }
+
+    /// Rows of one or several tensors as one expert's.
+    fn rows(&self, n: usize, parts: &[LayerPart]) -> Result<Constant<B>, Error> {
+        let tensor = |part: &LayerPart| self.checkpoint.part(Part::Layer(n, *part));
+        let tensors: Vec<HostTensor> = parts.iter().map(tensor).collect::<Result<_, _>>()?;
+        let rows = tensors.iter().filter_map(|t| t.shape.first()).sum();
+        let row = tensors.first().and_then(|t| t.shape.get(1..)).unwrap_or_default();
+        let shape: Vec<usize> = [1, rows].into_iter().chain(row.iter().copied()).collect();
+        let pieces: Vec<HostBytes> = tensors.into_iter().map(|t| t.bytes).collect();
+        Constant::of_pieces(self.backend, DType::Bf16, &shape, &pieces)
+    }
+
+    /// Queries, keys and values in one.: the original layout has them so.
+    fn qkv(&self, n: usize) -> Result<Linear<B>, Error> {
+        use LayerPart as L;
+        let (weights, biases) = match self.checkpoint.layout() {
+            Layout::Original => (&[L::QkvWeight][..], &[L::QkvBias][..]),
+            _ => (&[L::QWeight, L::KWeight, L::VWeight][..], &[L::QBias, L::KBias, L::VBias][..]),
         };
-        Ok(Linear { weight: one_expert(weight)?, bias: one_expert(bias)? })
+        Ok(Linear { weight: self.rows(n, weights)?, bias: self.rows(n, biases)? })
     }
 
     fn experts(&self, n: usize, [blocks, scales, tiles, bias]: [LayerPart; 4]) -> Result<Experts<B>, Error> {
@@ -142,9 +158,7 @@ impl<B: Runtime> Loader<'_, B> {
         Ok(LayerWeights {
             attn_norm: constant(L::AttnNorm)?,
             mlp_norm: constant(L::MlpNorm)?,
-            q: self.linear(n, L::QWeight, L::QBias)?,
-            k: self.linear(n, L::KWeight, L::KBias)?,
-            v: self.linear(n, L::VWeight, L::VBias)?,
+            qkv: self.qkv(n)?,
             out: self.linear(n, L::OutWeight, L::OutBias)?,
             sinks: constant(L::Sinks)?,
             router: self.linear(n, L::RouterWeight, L::RouterBias)?,

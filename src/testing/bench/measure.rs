@@ -30,7 +30,7 @@ pub(super) fn measure<B: Timing>(
     backend: &B,
     sets: usize,
     seconds: f64,
-    call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error>,
+    call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error> + Sync,
 ) -> Result<Times, Error> {
     let (call, sets) = (&call, sets.max(1));
     let rounds_of = |rounds: usize| {
@@ -67,18 +67,18 @@ fn after_pauses<B: Timing>(backend: &B, recorded: &B::Recorded<'_>) -> Result<f6
 mod tests {
     use super::*;
     use crate::Cpu;
-    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn every_set_runs_equally_often_and_times_are_per_call() {
-        let counts = RefCell::new([0usize; 3]);
+        let counts = [0; 3].map(AtomicUsize::new);
         let times = measure(&Cpu::new(), 3, 0.02, |set, ()| {
-            counts.borrow_mut()[set] += 1;
+            counts[set].fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(Duration::from_micros(200));
             Ok(())
         })
         .unwrap();
-        let counts = counts.into_inner();
+        let counts = counts.map(AtomicUsize::into_inner);
         assert!(counts[0] > 3 && counts.iter().all(|c| *c == counts[0]), "{counts:?}");
         assert!(times.p20 >= 200.0 && times.p20 <= times.median && times.median <= times.p80, "{times:?}");
         assert!(times.burst >= 200.0, "{times:?}");

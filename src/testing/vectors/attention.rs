@@ -3,7 +3,7 @@
 use super::case::{Case, Params, Stop, fail, skip};
 use super::values::Values;
 use super::{Actual, Runner};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::dtype::DType;
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
@@ -17,7 +17,7 @@ struct Sequences {
     k_lens: Vec<usize>,
 }
 
-pub(super) fn flash_attn<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn flash_attn<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     p.only("alignment", "bottom_right")?;
     p.only("gqa", "blocked")?;
@@ -97,7 +97,7 @@ fn mask(p: &Params<'_>) -> Result<Mask, Stop> {
     }
 }
 
-fn store<B: Runtime + AllOps>(
+fn store<B: Replay + AllOps>(
     run: &Runner<'_, B>,
     case: &Case<'_>,
     p: &Params<'_>,

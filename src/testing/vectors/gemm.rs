@@ -4,7 +4,7 @@ use super::case::{Case, Stop, fail, skip};
 use super::moe_ops::swiglu_params;
 use super::values::Values;
 use super::{Actual, Class, Runner};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::dtype::DType;
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
@@ -22,7 +22,7 @@ pub(super) fn mxfp4_inputs(
     Ok([("w", blocks), ("w_scales", scales)])
 }
 
-pub(super) fn grouped_gemm<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn grouped_gemm<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     let (experts, n, k, rows) = (p.count("E")?, p.count("N")?, p.count("K")?, p.count("rows")?);
     let x = case.float("x", run.class)?;

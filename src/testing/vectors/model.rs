@@ -5,7 +5,7 @@ use super::moe_ops::{score, swiglu_params};
 use super::small_ops::PAIRINGS;
 use super::values::Values;
 use super::{Actual, Runner, host_ops};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::dtype::DType;
 use crate::gpt_oss::checkpoint::names::Part;
 use crate::gpt_oss::{Checkpoint, Config, Forward, Layout, Logits, Model, Options};
@@ -45,12 +45,12 @@ fn config(p: &Params<'_>, layout: Layout, context: usize) -> Result<Config, Stop
 }
 
 /// A model, its prompt, and how the prompt is fed.
-struct Setup<B: Runtime + AllOps> {
+struct Setup<B: Replay + AllOps> {
     model: Model<B>,
     tokens: Vec<u32>,
 }
 
-fn setup<B: Runtime + AllOps>(
+fn setup<B: Replay + AllOps>(
     run: &Runner<'_, B>,
     case: &Case<'_>,
     p: &Params<'_>,
@@ -81,13 +81,14 @@ fn setup<B: Runtime + AllOps>(
         activations: run.class.out(),
         max_context: context.max(1),
         max_chunk: most_chunk.clamp(1, context.max(1)),
+        max_sequences: 1,
     };
     let model = Model::load(run.backend.clone(), &checkpoint, &options, &mut |_| {})?;
     Ok(Setup { model, tokens })
 }
 
 /// `model_logits` and `model_hidden`: logits at every position, and every intermediate result that is expected.
-pub(super) fn prefill<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn prefill<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     let chunks = p.counts("chunks")?;
     let forced = match p.one_of("routing", &[("free", false), ("forced", true)])? {
@@ -148,7 +149,7 @@ fn concatenated(pieces: &[HostTensor]) -> Values {
 }
 
 /// `model_greedy`: the most likely token, fed back.
-pub(super) fn greedy<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn greedy<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     p.only("routing", "free")?;
     let steps = p.count("steps")?;

@@ -4,7 +4,7 @@ use super::case::{Case, Params, Stop};
 use super::gemm::mxfp4_inputs;
 use super::values::Values;
 use super::{Actual, Runner};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use crate::op::moe::{RouteSpec, Score, SortSpec};
@@ -34,7 +34,7 @@ pub(super) fn score(p: &Params<'_>) -> Result<Score, Stop> {
     }
 }
 
-pub(super) fn swiglu<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn swiglu<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let x = case.float("gate_up", run.class)?;
     let width = x.shape.last().copied().unwrap_or(0);
     let spec = SwigluSpec {
@@ -47,7 +47,7 @@ pub(super) fn swiglu<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) 
     Ok(vec![("y".into(), Values::of(run.op(&spec, &[("gate_up", x)])?.get("y")?))])
 }
 
-pub(super) fn route<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn route<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     let logits = case.float("logits", run.class)?;
     let spec = RouteSpec {
@@ -62,7 +62,7 @@ pub(super) fn route<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -
     Ok(out.iter().map(|(name, t)| (name.to_string(), Values::of(t))).collect())
 }
 
-pub(super) fn permute<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn permute<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     p.only("order", "expert_then_assignment_id")?;
     let spec = SortSpec { tokens: p.count("T")?, experts: p.count("E")?, top_k: p.count("top_k")? };
@@ -72,7 +72,7 @@ pub(super) fn permute<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>)
 
 /// From hidden state to hidden state, op by op: norm, router, dispatch, up projection with gather and SwiGLU, down
 /// projection with combine, residual.
-pub(super) fn moe_block<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn moe_block<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let (p, class) = (case.params()?, run.class);
     p.only("weight_format", "mxfp4_openai")?;
     p.only("down_bias", "inside_weighted_sum")?;
@@ -135,7 +135,7 @@ pub(super) fn moe_block<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_
     Ok(roles.iter().map(|(name, t)| (name.to_string(), Values::of(t))).collect())
 }
 
-fn normed<B: Runtime + AllOps>(
+fn normed<B: Replay + AllOps>(
     run: &Runner<'_, B>,
     case: &Case<'_>,
     x: &HostTensor,

@@ -3,7 +3,7 @@
 use super::case::{Case, Stop, fail};
 use super::values::Values;
 use super::{Actual, Runner};
-use crate::backend::Runtime;
+use crate::backend::Replay;
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use crate::op::{Pairing, RmsNormSpec, RopeSpec};
@@ -11,7 +11,7 @@ use crate::op::{Pairing, RmsNormSpec, RopeSpec};
 pub(super) const PAIRINGS: [(&str, Pairing); 2] =
     [("half_split", Pairing::HalfSplit), ("interleaved", Pairing::Interleaved)];
 
-pub(super) fn rms_norm<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn rms_norm<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let (x, weight) = (case.float("x", run.class)?, case.float("weight", run.class)?);
     let spec = RmsNormSpec {
         rows: x.len() / weight.len().max(1),
@@ -25,7 +25,7 @@ pub(super) fn rms_norm<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>
     Ok(vec![("y".into(), Values::of(run.op(&spec, &[("x", x), ("weight", weight)])?.get("y")?))])
 }
 
-pub(super) fn rope_apply<B: Runtime + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
+pub(super) fn rope_apply<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_>) -> Result<Actual, Stop> {
     let p = case.params()?;
     let (x, heads, head_dim) = (case.float("x", run.class)?, p.count("heads")?, p.count("head_dim")?);
     let (cos, sin) = (case.scalar_floats("cos", run.class)?, case.scalar_floats("sin", run.class)?);

@@ -10,7 +10,7 @@ use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
 use dropless::gpt_oss::{Checkpoint, Model, Options};
 use dropless::kernel::AllOps;
-use dropless::{Cpu, DType, Runtime};
+use dropless::{Cpu, DType, Replay};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -73,17 +73,18 @@ enum EffortName {
     High,
 }
 
-/// Tokens in one call of the layers: bounds the memory of activations.
-const MAX_CHUNK: usize = 128;
+/// Tokens in one call of the layers: bounds the memory of activations. A device needs many to be busy.
+const CPU_CHUNK: usize = 128;
+const DEVICE_CHUNK: usize = 8192;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match backends::one(&args.backend)? {
-        Choice::Cpu => run_on(Cpu::new(), DType::F32, args),
-        Choice::Cuda => run_on(Cuda::new(0)?, DType::Bf16, args),
+        Choice::Cpu => run_on(Cpu::new(), DType::F32, CPU_CHUNK, args),
+        Choice::Cuda => run_on(Cuda::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
     }
 }
 
-fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> anyhow::Result<ExitCode> {
+fn run_on<B: Replay + AllOps>(backend: B, activations: DType, chunk: usize, args: &Args) -> anyhow::Result<ExitCode> {
     let sampling = Sampling::Draw { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
     // Bad parameters are refused before the model is loaded for minutes.
     Sampler::new(sampling)?;
@@ -93,7 +94,8 @@ fn run_on<B: Runtime + AllOps>(backend: B, activations: DType, args: &Args) -> a
     let tokenizer = if as_text { Some(Tokenizer::open(&args.model, vocab)?) } else { None };
     let prompt = prompt(args, tokenizer.as_ref())?;
     let max_context = prompt.len().saturating_add(args.max_new);
-    let options = Options { activations, max_context, max_chunk: MAX_CHUNK.min(prompt.len().max(1)) };
+    let max_chunk = chunk.min(prompt.len().max(1));
+    let options = Options { activations, max_context, max_chunk, max_sequences: 1 };
     let bar = output::progress_bar(false);
     let mut model = Model::load(Arc::new(backend), &checkpoint, &options, &mut |p| {
         bar.set_length(p.total);

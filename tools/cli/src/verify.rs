@@ -3,7 +3,7 @@
 use crate::backends::{self, Choice};
 use crate::output::{self, Format};
 use clap::ValueEnum;
-use dropless::Runtime;
+use dropless::Replay;
 use dropless::cuda::Cuda;
 use dropless::kernel::AllOps;
 use dropless::testing::vectors::{Class, Vectors};
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn judge<B: Runtime + AllOps>(
+fn judge<B: Replay + AllOps>(
     backend: &Arc<B>,
     class: Class,
     args: &Args,
