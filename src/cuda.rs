@@ -19,6 +19,7 @@ mod plan;
 mod rms_norm;
 mod rope;
 mod swiglu;
+mod tensor_map;
 mod tiles;
 
 pub use discover::{devices, kernels, variants};

@@ -22,7 +22,8 @@ struct Schedule {
     // By the whole block; synchronises.
     __device__ __forceinline__ void build(const GroupedGemmParams& p) {
         if (threadIdx.x < 32) {
-            read_offsets(p);
+            if (p.offsets && blockIdx.x == 0) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
+            read_offsets(p.offsets, p.experts, p.rows, row_begin);
             __syncwarp();
             count_tiles(p);
         }
@@ -55,26 +56,6 @@ struct Schedule {
   private:
     static __device__ __forceinline__ int column_tiles(const GroupedGemmParams& p) {
         return (p.n + BLOCK_N - 1) / BLOCK_N;
-    }
-
-    // The offsets, each clamped to between the one before it and R.
-    __device__ __forceinline__ void read_offsets(const GroupedGemmParams& p) {
-        const int lane = threadIdx.x % 32;
-        if (p.offsets && blockIdx.x == 0) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
-        int before = 0;
-        for (int at = 0; at <= p.experts; at += 32) {
-            const int i = at + lane;
-            const int whole = i == 0 ? 0 : p.rows;
-            int most = i > p.experts ? 0 : p.offsets ? clamped(p.offsets[i], p.rows) : whole;
-#pragma unroll
-            for (int step = 1; step < 32; step *= 2) {
-                const int below = __shfl_up_sync(ALL_LANES, most, step);
-                if (lane >= step) most = max(most, below);
-            }
-            most = max(most, before);
-            if (i <= p.experts) row_begin[i] = most;
-            before = __shfl_sync(ALL_LANES, most, 31);
-        }
     }
 
     // Rows of experts that are not here are zeroed by tiles of their own, unless the second launch leaves them out.

@@ -15,6 +15,24 @@ __device__ __forceinline__ int offset_at(const int* raw, int index, int upper) {
     return most;
 }
 
+// All `groups` + 1 of them into `out`; without `raw` there is one group of all rows.
+__device__ __forceinline__ void read_offsets(const int* raw, int groups, int upper, int* out) {
+    const int lane = threadIdx.x % 32;
+    int before = 0;
+    for (int at = 0; at <= groups; at += 32) {
+        const int i = at + lane;
+        int most = i > groups ? 0 : raw ? clamped(raw[i], upper) : i == 0 ? 0 : upper;
+#pragma unroll
+        for (int step = 1; step < 32; step *= 2) {
+            const int below = __shfl_up_sync(ALL_LANES, most, step);
+            if (lane >= step) most = max(most, below);
+        }
+        most = max(most, before);
+        if (i <= groups) out[i] = most;
+        before = __shfl_sync(ALL_LANES, most, 31);
+    }
+}
+
 // The group that owns `row`: the one in front of the first offset above it. -1 before the first and `groups` behind the
 // last, whose rows belong to nobody.
 __device__ __forceinline__ int owner_of(const int* raw, int groups, int row, int upper) {

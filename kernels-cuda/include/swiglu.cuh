@@ -1,5 +1,8 @@
 // The gated unit: g * sigmoid(alpha g) * (u + offset), g clamped from above, u on both sides.
 #pragma once
+#include "ptx/math.cuh"
+
+constexpr float LOG2_E = 1.4426950408889634f;
 
 // Mirrors `Unit` in src/cuda/swiglu.rs.
 struct SwigluUnit {
@@ -17,4 +20,12 @@ __device__ __forceinline__ float swiglu(const SwigluUnit& unit, float gate, floa
     const float g = at_most(gate, unit.limit);
     const float u = -at_most(-at_most(up, unit.limit), unit.limit);
     return g / (1.0f + expf(-unit.alpha * g)) * (u + unit.up_offset);
+}
+
+// The same with the exponential and the reciprocal of the special function unit, each within 2 ulp, for kernels whose
+// arithmetic is not hidden behind memory.
+__device__ __forceinline__ float fast_swiglu(const SwigluUnit& unit, float gate, float up) {
+    const float g = at_most(gate, unit.limit);
+    const float u = -at_most(-at_most(up, unit.limit), unit.limit);
+    return g * fast_reciprocal(1.0f + fast_exp2(-unit.alpha * LOG2_E * g)) * (u + unit.up_offset);
 }

@@ -1,5 +1,7 @@
 //! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens or K is split.
 
+mod prefill;
+
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
 use super::swiglu::Unit;
@@ -13,6 +15,7 @@ use crate::op::{Epilogue, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use crate::tensor::View;
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
+use prefill::Prefill;
 
 /// Mirrors `GroupedGemmParams` in grouped_gemm/params.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -115,8 +118,17 @@ fn finishes(op: &GroupedGemmSpec, splits: usize) -> bool {
     op.combine.is_some() || splits > 1
 }
 
+/// Blocks of the second launch. A thread makes eight columns of a row.
+fn finish_blocks(op: &GroupedGemmSpec, artifact: &Artifact, device: &DeviceInfo) -> usize {
+    let threads = op.out_rows().saturating_mul(op.n_out().div_ceil(8));
+    threads.div_ceil(32 * artifact.warps as usize).min(FINISH_BLOCKS * device.units.max(1) as usize)
+}
+
 impl CudaOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        if let Some(prefill) = Prefill::of(artifact) {
+            return prefill.legal(self);
+        }
         match Tiles::of(artifact) {
             Some(tiles) => tiles.legal(self),
             None => {
@@ -130,15 +142,24 @@ impl CudaOp for GroupedGemmSpec {
     }
 
     fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        if let Some(prefill) = Prefill::of(artifact) {
+            return prefill.suits();
+        }
         Tiles::of(artifact).map_or(Ok(()), |tiles| tiles.suits(self, device, hint))
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        if let Some(prefill) = Prefill::of(artifact) {
+            return prefill.shared_bytes();
+        }
         Tiles::of(artifact).map_or(0, |tiles| tiles.shared_bytes(self))
     }
 
     /// The rows in f32, or their parts, where `out` is made of them.
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
+        if let Some(prefill) = Prefill::of(artifact) {
+            return prefill.scratch_bytes(self);
+        }
         let splits = Tiles::of(artifact).map_or(1, |tiles| tiles.splits(self, device));
         if !finishes(self, splits) {
             return 0;
@@ -154,6 +175,9 @@ impl CudaOp for GroupedGemmSpec {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let (op, artifact, device) = (&plan.op, plan.artifact, plan.info());
+        if let Some(prefill) = Prefill::of(artifact) {
+            return prefill.launch(plan, &args, scratch, stream);
+        }
         let tiles = Tiles::of(artifact);
         let splits = tiles.map_or(1, |t| t.splits(op, device));
         let params = Params::new(op, &args, splits, scratch);
@@ -172,10 +196,7 @@ impl CudaOp for GroupedGemmSpec {
         if !finishes(op, splits) {
             return Ok(());
         }
-        // A thread makes eight columns of a row.
-        let threads = op.out_rows().saturating_mul(op.n_out().div_ceil(8));
-        let most = FINISH_BLOCKS * device.units.max(1) as usize;
-        let blocks = threads.div_ceil(32 * artifact.warps as usize).min(most);
+        let blocks = finish_blocks(op, artifact, device);
         plan.record_with(artifact.entries.len() - 1, [blocks, 1, 1], 0, stream, &params)
     }
 }

@@ -1,0 +1,78 @@
+// Tiles of an expert's rows, balanced in granules of 16, by BLOCK_N weight rows: worked out by every block for itself from
+// the offsets on the device. Tiles of one block of weights and all rows of its expert follow each other.
+#pragma once
+#include "offsets.cuh"
+#include "params_sm90.cuh"
+
+constexpr int MAX_EXPERTS = 512;
+
+struct TokenTile {
+    int expert; // local
+    int row, rows, granules, col;
+};
+
+// In shared memory.
+struct TokenTiles {
+    int row_begin[MAX_EXPERTS + 1];
+    int tile_begin[MAX_EXPERTS + 1];
+
+    static constexpr int MOST = BLOCK_M / GRANULE; // granules of a tile
+
+    // By one warp.
+    __device__ __forceinline__ void build(const GroupedGemmParams& p) {
+        const int lane = threadIdx.x % 32;
+        if (p.offsets && blockIdx.x == 0) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
+        read_offsets(p.offsets, p.experts, p.rows, row_begin);
+        __syncwarp();
+        const int columns = (p.n + BLOCK_N - 1) / BLOCK_N;
+        int before = 0;
+        for (int at = 0; at < p.experts; at += 32) {
+            const int i = at + lane, local = i - p.local_first;
+            const bool mine = i < p.experts && local >= 0 && local < p.local_count;
+            const int granules = mine ? (row_begin[i + 1] - row_begin[i] + GRANULE - 1) / GRANULE : 0;
+            const int own = (granules + MOST - 1) / MOST * columns;
+            int sum = own;
+#pragma unroll
+            for (int step = 1; step < 32; step *= 2) {
+                const int below = __shfl_up_sync(ALL_LANES, sum, step);
+                if (lane >= step) sum += below;
+            }
+            if (i < p.experts) tile_begin[i] = before + sum - own;
+            before += __shfl_sync(ALL_LANES, sum, 31);
+        }
+        if (lane == 0) tile_begin[p.experts] = before;
+    }
+
+    __device__ __forceinline__ int count(const GroupedGemmParams& p) const { return tile_begin[p.experts]; }
+
+    __device__ __forceinline__ TokenTile tile(const GroupedGemmParams& p, int index) const {
+        int e = 0; // the last expert that starts at or before it
+        for (int step = MAX_EXPERTS; step > 0; step /= 2) {
+            if (e + step < p.experts && tile_begin[e + step] <= index) e += step;
+        }
+        const int first = row_begin[e], rows = row_begin[e + 1] - first, granules = (rows + GRANULE - 1) / GRANULE;
+        const int blocks = (granules + MOST - 1) / MOST, within = index - tile_begin[e];
+        const int column = within / blocks, block = within - column * blocks;
+        const int each = granules / blocks, more = granules - each * blocks;
+        const int begin = block * each + min(block, more), own = each + (block < more);
+        return {e - p.local_first, first + begin * GRANULE, min(own * GRANULE, rows - begin * GRANULE), own,
+                column * BLOCK_N};
+    }
+};
+
+// Rows of experts whose weights are elsewhere, where no second launch leaves them out. By the whole grid.
+__device__ __forceinline__ void zero_foreign_rows(const GroupedGemmParams& p, const TokenTiles& tiles) {
+    if (p.top_k) return;
+    const int local = tiles.row_begin[p.local_first], end = tiles.row_begin[p.local_first + p.local_count];
+    const int width = p.gated ? p.n / 2 : p.n;
+    for (int r = tiles.row_begin[0] + blockIdx.x; r < tiles.row_begin[p.experts]; r += gridDim.x) {
+        if (r >= local && r < end) {
+            r += (end - 1 - r) / gridDim.x * gridDim.x;
+            continue;
+        }
+        for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
+            float zeros[8] = {};
+            store8(p.d, r, c, width - c, zeros);
+        }
+    }
+}

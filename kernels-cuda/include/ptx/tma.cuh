@@ -1,0 +1,20 @@
+// Copies by the bulk copy engine from global to shared memory, counted in bytes by an mbarrier there (sm_90).
+#pragma once
+
+// The driver's CUtensorMap, made on the host.
+struct alignas(64) TensorMap {
+    unsigned long long words[16];
+};
+static_assert(sizeof(TensorMap) == 128, "as the driver has it");
+
+__device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int x, int y, unsigned barrier) {
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+                 "l"(map), "r"(x), "r"(y), "r"(barrier)
+                 : "memory");
+}
+
+__device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int x, int y, int z, int w, unsigned barrier) {
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
+                 "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)
+                 : "memory");
+}
