@@ -1,8 +1,10 @@
 //! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
 
+mod explain;
 mod replay;
 mod timing;
 
+pub use explain::{Explain, Explanation, Rejected};
 pub use replay::Replay;
 pub use timing::Timing;
 

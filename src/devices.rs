@@ -1,4 +1,6 @@
-//! Which machines are here: every backend of this crate, found or absent and why.
+//! Which machines are here: every backend of this crate, found or absent and why. And some that need not be: [`known`].
+
+pub mod known;
 
 /// A backend and what was found for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

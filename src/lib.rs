@@ -23,7 +23,9 @@ pub mod testing;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
-pub use backend::{Backend, Constant, Hint, HostBytes, Provide, Replay, Runtime, Scratch, Tensor, Timing};
+pub use backend::{
+    Backend, Constant, Explain, Explanation, Hint, HostBytes, Provide, Replay, Runtime, Scratch, Tensor, Timing,
+};
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;

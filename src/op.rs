@@ -5,6 +5,7 @@
 //! (rows per expert, lengths, page tables) is an operand, and the spec holds its upper bound, so that one plan serves
 //! every call.
 
+mod any;
 #[cfg(feature = "testing")]
 pub mod cases;
 pub mod embedding;
@@ -18,6 +19,7 @@ pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
 
+pub use any::AnySpec;
 pub use embedding::{EmbeddingArgs, EmbeddingSpec};
 pub use fault::Fault;
 pub use flash_attn::{FlashAttnArgs, FlashAttnSpec, KvIndex, Lse, Mask, Window};

@@ -2,7 +2,7 @@
 //! the oracle alone.
 
 use super::{Arithmetic, Cpu};
-use crate::backend::{Backend, Hint};
+use crate::backend::{Backend, DeviceInfo, Explain, Explanation, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::Op;
@@ -22,6 +22,18 @@ pub(super) fn plan<O: Op>(cpu: &Cpu, op: &O, hint: Hint<'_>) -> Result<O, Error>
         return unsupported(format!("`{}` is f64, which only the oracle takes (Cpu::oracle)", operand.name));
     }
     Ok(*op)
+}
+
+impl<O: Op> Explain<O> for Cpu {
+    fn explain(op: &O, _: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
+        Cpu::new().explain_here(op, hint)
+    }
+
+    fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
+        op.check()?;
+        plan(self, op, hint)?;
+        Ok(Explanation { chosen: Some(VARIANT), rejected: Vec::new(), scratch_bytes: 0 })
+    }
 }
 
 /// `impl Provide` for an op whose loops are `run::<f32 or f64>(spec, args, arithmetic)`.

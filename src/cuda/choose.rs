@@ -1,19 +1,11 @@
 //! Which variant runs: a pure function of the spec, the device and the hint, the same on every machine.
 
 use super::{Cuda, plan::CudaOp};
-use crate::backend::{Arch, Backend, DeviceInfo, Hint};
+pub use crate::backend::Rejected;
+use crate::backend::{Arch, Backend, DeviceInfo, Explain, Explanation, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use dropless_kernels_cuda::{ARTIFACTS, Artifact};
-
-/// A variant that does not run, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Name of the variant.
-    pub variant: &'static str,
-    /// Which limit, in words.
-    pub reason: String,
-}
 
 /// The chosen variant and those that stood before it in the table.
 #[derive(Clone, Debug)]
@@ -36,25 +28,66 @@ impl Choice {
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Choice, Error> {
-    let unsupported = |reason| Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason };
-    if let Some(operand) = op.operands().iter().find(|o| o.dtype == DType::F64) {
-        return Err(unsupported(format!("`{}` is f64, which only the cpu oracle takes", operand.name)));
-    }
-    op.limits().map_err(unsupported)?;
     let mut rejected = Vec::new();
-    for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME)) {
-        let verdict = match hint.variant {
-            Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
-            Some(_) => may_run(op, artifact, device, ptx_version),
-            None => may_run(op, artifact, device, ptx_version).and_then(|()| op.suits(artifact, device, hint)),
-        };
+    for (artifact, verdict) in verdicts(op, device, ptx_version, hint)? {
         match verdict {
             Ok(()) => return Ok(Choice { artifact, rejected }),
             Err(reason) => rejected.push(Rejected { variant: artifact.variant, reason }),
         }
     }
     let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
-    Err(unsupported(if lines.is_empty() { "no variant was compiled for it".into() } else { lines.join("\n") }))
+    let reason = if lines.is_empty() { "no variant was compiled for it".into() } else { lines.join("\n") };
+    Err(Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason })
+}
+
+/// May each variant run, and should it? In the order of the table.
+fn verdicts<O: CudaOp>(
+    op: &O,
+    device: &DeviceInfo,
+    ptx_version: u16,
+    hint: Hint<'_>,
+) -> Result<impl Iterator<Item = (&'static Artifact, Result<(), String>)>, Error> {
+    let unsupported = |reason| Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason };
+    if let Some(operand) = op.operands().iter().find(|o| o.dtype == DType::F64) {
+        return Err(unsupported(format!("`{}` is f64, which only the cpu oracle takes", operand.name)));
+    }
+    op.limits().map_err(unsupported)?;
+    Ok(ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME)).map(move |artifact| {
+        let verdict = match hint.variant {
+            Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
+            Some(_) => may_run(op, artifact, device, ptx_version),
+            None => may_run(op, artifact, device, ptx_version).and_then(|()| op.suits(artifact, device, hint)),
+        };
+        (artifact, verdict)
+    }))
+}
+
+fn explain<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Explanation, Error> {
+    op.check()?;
+    let mut explanation = Explanation { chosen: None, rejected: Vec::new(), scratch_bytes: 0 };
+    for (artifact, verdict) in verdicts(op, device, ptx_version, hint)? {
+        let reason = match (verdict, explanation.chosen) {
+            (Ok(()), None) => {
+                explanation.chosen = Some(artifact.variant);
+                explanation.scratch_bytes = op.scratch_bytes(artifact, device);
+                continue;
+            }
+            (Ok(()), Some(chosen)) => format!("may run, but {chosen} stands before it in the table"),
+            (Err(reason), _) => reason,
+        };
+        explanation.rejected.push(Rejected { variant: artifact.variant, reason });
+    }
+    Ok(explanation)
+}
+
+impl<O: CudaOp> Explain<O> for Cuda {
+    fn explain(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
+        explain(op, device, u16::MAX, hint)
+    }
+
+    fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
+        explain(op, self.device(), self.device.ptx_version(), hint)
+    }
 }
 
 fn may_run<O: CudaOp>(op: &O, artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result<(), String> {
@@ -129,6 +162,22 @@ mod tests {
         assert!(choice.rejected[0].reason.contains("8192"), "{:?}", choice.rejected);
         let sort = SortSpec { tokens: 8192, experts: 128, top_k: 4 };
         assert_eq!(choose(&sort, &device(90), PTX, forced("one_block")).unwrap().variant(), "one_block");
+    }
+
+    #[test]
+    fn an_explanation_names_every_variant_once() {
+        let compiled = ARTIFACTS.iter().filter(|a| a.ops.contains(&"moe_dispatch")).count();
+        for (tokens, hint) in [(1, Hint::default()), (8192, Hint::default()), (8192, forced("one_block"))] {
+            let told = Cuda::explain(&dispatch(tokens), &device(90), hint).unwrap();
+            let chosen = choose(&dispatch(tokens), &device(90), PTX, hint).unwrap();
+            assert_eq!(told.chosen, Some(chosen.variant()));
+            assert_eq!(told.rejected.len() + 1, compiled);
+            assert!(told.rejected.iter().all(|r| r.variant != chosen.variant() && r.reason.contains(' ')), "{told:?}");
+        }
+        let old = Cuda::explain(&dispatch(1), &device(70), Hint::default()).unwrap();
+        assert_eq!((old.chosen, old.rejected.len()), (None, compiled));
+        let none = DispatchSpec { route: RouteSpec { experts: 0, ..dispatch(1).route } };
+        assert!(matches!(Cuda::explain(&none, &device(90), Hint::default()), Err(Error::Spec(_))));
     }
 
     #[test]

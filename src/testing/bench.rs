@@ -17,11 +17,13 @@ mod pattern;
 mod report;
 mod roof;
 mod routing;
+mod specs;
 pub mod stats;
 
 pub use catalog::{PRESETS, Preset, Select, Unknown};
 pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
+pub use specs::{RowSpecs, specs};
 
 use crate::backend::{Hint, Timing};
 use crate::error::Error;

@@ -6,7 +6,7 @@
 
 mod memory;
 
-use crate::backend::{Hint, Provide, Runtime, Timing};
+use crate::backend::{Hint, Provide, Replay, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -94,7 +94,7 @@ pub fn run<O: Op, B: Runtime + Provide<O>>(
 ///
 /// # Errors
 /// As [`run`], and what recording and replaying return.
-pub fn replay<O: Op, B: Timing + Provide<O>>(
+pub fn replay<O: Op, B: Replay + Provide<O>>(
     backend: &B,
     spec: &O,
     loads: &[Inputs],

@@ -20,7 +20,7 @@ const ROUNDINGS: f64 = 2.0;
 /// Queries that are checked.
 const CHECKED: usize = 4;
 
-fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, window: Option<usize>) -> FlashAttnSpec {
+pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, window: Option<usize>) -> FlashAttnSpec {
     FlashAttnSpec {
         sequences,
         q_tokens: sequences * max_q,

@@ -16,10 +16,32 @@ use crate::op::grouped_gemm::LocalExperts;
 use crate::op::moe::DispatchSpec;
 use crate::op::{GroupedGemmSpec, Op, WeightFormat, Work};
 
+/// A linear layer.
+pub(super) fn linear(tokens: usize, n: usize, k: usize) -> GroupedGemmSpec {
+    GroupedGemmSpec::linear(tokens, n, k, DType::Bf16, DType::Bf16, None, DType::Bf16)
+}
+
+/// mlp1's shape, rows in expert order.
+pub(super) fn bf16(p: &Preset, tokens: usize) -> GroupedGemmSpec {
+    GroupedGemmSpec {
+        experts: p.experts,
+        local: LocalExperts { first: 0, count: p.experts },
+        grouped: true,
+        ..linear(tokens * p.top_k, 2 * p.intermediate, p.hidden)
+    }
+}
+
+/// The weights of the experts that some token chose, and each activation once.
+pub(super) fn bf16_work(spec: &GroupedGemmSpec, touched: f64) -> Work {
+    let GroupedGemmSpec { rows, n, k, .. } = *spec;
+    let bytes = touched * 2.0 * (n * k) as f64 + 2.0 * (rows * (n + k)) as f64;
+    Work { bytes: bytes as u64, ..spec.work() }
+}
+
 impl<B: Timing + AllOps> Runner<'_, B> {
     /// A linear layer in bf16.
     pub(super) fn linear(&mut self, tokens: usize, n: usize, k: usize) -> Result<Measured, Error> {
-        let spec = GroupedGemmSpec::linear(tokens, n, k, DType::Bf16, DType::Bf16, None, DType::Bf16);
+        let spec = linear(tokens, n, k);
         let sets = self.sets(2 * n * k);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let weights = Pattern::normals(DType::Bf16, (k as f64).sqrt().recip(), &mut self.random)?;
@@ -36,13 +58,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
 
     /// The bf16 grouped GEMM of mlp1's shape.
     pub(super) fn bf16(&mut self, p: Preset, tokens: usize) -> Result<Measured, Error> {
-        let (rows, n, k) = (tokens * p.top_k, 2 * p.intermediate, p.hidden);
-        let spec = GroupedGemmSpec {
-            experts: p.experts,
-            local: LocalExperts { first: 0, count: p.experts },
-            grouped: true,
-            ..GroupedGemmSpec::linear(rows, n, k, DType::Bf16, DType::Bf16, None, DType::Bf16)
-        };
+        let spec = bf16(&p, tokens);
+        let GroupedGemmSpec { rows, n, k, .. } = spec;
         let sets = self.sets((routing::expected_touched(&p, tokens) * 2.0 * (n * k) as f64) as usize);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let weights = Pattern::normals(DType::Bf16, (k as f64).sqrt().recip(), &mut self.random)?;
@@ -57,8 +74,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             ("d", filled(&[rows, n], sets, &numbers)?),
         ];
         let touched = routing.iter().map(Routing::touched).sum::<f64>() / sets as f64;
-        let bytes = touched * 2.0 * (n * k) as f64 + 2.0 * (rows * (n + k)) as f64;
-        let work = Work { bytes: bytes as u64, ..spec.work() };
+        let work = bf16_work(&spec, touched);
         let call = Call::new(self.backend, spec, self.hint(), named)?;
         let (chosen, of_row) = (sample(rows, 8), routing[0].expert_of_row());
         let below = |e: usize| chosen.iter().filter(|r| of_row[**r] < e).count() as i32;

@@ -40,7 +40,7 @@ fn grouped(p: &Preset, rows: usize, n: usize, k: usize, format: WeightFormat) ->
     }
 }
 
-fn mlp1(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
+pub(super) fn mlp1(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
     GroupedGemmSpec {
         epilogue: Epilogue::Swiglu(Swiglu::GPT_OSS),
         gather: Some(Gather { input_rows: tokens, divide: p.top_k }),
@@ -48,7 +48,7 @@ fn mlp1(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
     }
 }
 
-fn mlp2(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
+pub(super) fn mlp2(p: &Preset, tokens: usize, format: WeightFormat) -> GroupedGemmSpec {
     GroupedGemmSpec {
         combine: Some(Combine { tokens, top_k: p.top_k, weight: DType::F32 }),
         ..grouped(p, tokens * p.top_k, p.hidden, p.intermediate, format)
@@ -321,7 +321,7 @@ fn touched_bytes(p: &Preset, part: Part, experts: f64) -> usize {
 }
 
 /// The weights of the experts that some token chose, and each activation once.
-fn work(p: &Preset, part: Part, tokens: usize, touched: f64) -> Work {
+pub(super) fn work(p: &Preset, part: Part, tokens: usize, touched: f64) -> Work {
     let rows = (tokens * p.top_k) as u64;
     let (h, i) = (p.hidden as u64, p.intermediate as u64);
     let (up, down) = (4 * rows * h * i, 2 * rows * h * i);

@@ -1,7 +1,7 @@
 //! Calls recorded once and replayed on other operands: lengths, offsets, ids, pages and data are read when they run.
 
 use super::{Conform, PerOp, every_op, of_error};
-use crate::backend::{Hint, Provide, Timing};
+use crate::backend::{Hint, Provide, Replay};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::kernel::AllOps;
@@ -12,20 +12,20 @@ use crate::testing::report::{Filter, Report, Row, Status};
 
 /// Each case that the filter takes, recorded on some operands and replayed on those, on others and on the first again:
 /// passes where each result is that of a direct call on the same operands, bit for bit, the status word included.
-pub fn replays<B: Timing + AllOps>(backend: &B, filter: &Filter, mut progress: impl FnMut(&Row)) -> Report {
-    let mut replay = Replay { backend, filter, progress: &mut progress, report: Report::default() };
+pub fn replays<B: Replay + AllOps>(backend: &B, filter: &Filter, mut progress: impl FnMut(&Row)) -> Report {
+    let mut replay = Replays { backend, filter, progress: &mut progress, report: Report::default() };
     every_op(&mut replay);
     replay.report
 }
 
-struct Replay<'a, B> {
+struct Replays<'a, B> {
     backend: &'a B,
     filter: &'a Filter,
     progress: &'a mut dyn FnMut(&Row),
     report: Report,
 }
 
-impl<B: Timing> PerOp<B> for Replay<'_, B> {
+impl<B: Replay> PerOp<B> for Replays<'_, B> {
     fn op<O: Conform>(&mut self)
     where
         B: Provide<O>,
@@ -46,7 +46,7 @@ impl<B: Timing> PerOp<B> for Replay<'_, B> {
 }
 
 /// What differs, in words.
-fn replay<O: Conform, B: Timing + Provide<O>>(
+fn replay<O: Conform, B: Replay + Provide<O>>(
     backend: &B,
     case: &Case<O>,
     variant: Option<&str>,

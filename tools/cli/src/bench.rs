@@ -15,6 +15,7 @@ use dropless::kernel::AllOps;
 use dropless::testing::bench::{About, Options, Report, Select, run as measure};
 use dropless::{Cpu, Timing};
 use lines::Extra;
+pub use lines::number;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -138,7 +139,7 @@ fn print(text: &str) -> std::io::Result<()> {
 }
 
 /// A JSON file.
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<T> {
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<T> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not {what}", path.display()))
 }

@@ -4,6 +4,7 @@ mod backends;
 mod bench;
 mod checkpoints;
 mod devices;
+mod explain;
 mod generate;
 mod output;
 mod verify;
@@ -25,6 +26,8 @@ enum Command {
     Bench(bench::Args),
     /// List every backend, found or absent and why
     Devices(devices::Args),
+    /// Say which kernel would run, why none of the others, and how fast it could be; needs no device
+    Explain(explain::Args),
     /// Run a gpt-oss model: text or tokens in, text or tokens out
     Generate(generate::Args),
     /// Write a checkpoint of random weights, so that everything runs without downloading a model
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Synth(args) => checkpoints::run_synth(&args),
         Command::Convert(args) => checkpoints::run_convert(&args),

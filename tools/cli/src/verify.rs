@@ -4,7 +4,7 @@ use crate::backends::{self, Choice};
 use crate::output::{self, Format};
 use clap::ValueEnum;
 use dropless::Replay;
-use dropless::cuda::Cuda;
+use dropless::cuda::{Cuda, variants};
 use dropless::kernel::AllOps;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Row, Status, conform};
@@ -23,9 +23,15 @@ pub struct Args {
     /// Ops to judge [default: all]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     op: Vec<String>,
+    /// Cases whose name contains one of these [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    case: Vec<String>,
     /// Force this variant of the kernels
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
+    /// Instead: record each case once (a graph on CUDA), replay it on other operands, compare with direct calls bit for bit
+    #[arg(long, conflicts_with_all = ["vectors", "class"])]
+    replay: bool,
     /// Judge by the golden vectors in this folder (format dropless-vectors/1) and by nothing else
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
@@ -58,7 +64,7 @@ impl From<ClassName> for Class {
 /// A row and the set of cases it belongs to.
 #[derive(Serialize)]
 struct Judged {
-    /// `cases`: against the oracle on made-up operands; `vectors`: golden vectors.
+    /// `cases`: against the oracle on made-up operands; `vectors`: golden vectors; `replays`: recorded calls against direct ones.
     set: &'static str,
     #[serde(flatten)]
     row: Row,
@@ -80,7 +86,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(folder) => Vectors::open(folder)?,
         None => Vectors::bundled()?,
     };
-    let filter = Filter { ops: args.op.clone(), variant: args.variant.clone(), ..Filter::default() };
+    let filter =
+        Filter { ops: args.op.clone(), cases: args.case.clone(), variant: args.variant.clone(), ..Filter::default() };
     let mut rows = Vec::new();
     for backend in chosen {
         match backend {
@@ -94,12 +101,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    anyhow::ensure!(
+        args.case.is_empty() || !rows.is_empty(),
+        "no case of these ops has {} in its name",
+        args.case.join(" or ")
+    );
     for op in &args.op {
         anyhow::ensure!(rows.iter().any(|j| j.row.op == *op), "no case has an op of this name: {op}");
     }
     if let Some(variant) = &args.variant {
         let ran = rows.iter().any(|j| j.row.status != Status::Skipped);
-        anyhow::ensure!(ran, "no kernel of these backends and ops has a variant {variant:?} that runs any case");
+        let wanted = |op: &str| args.op.is_empty() || args.op.iter().any(|o| o == op);
+        let mut known: Vec<&str> = variants().into_iter().filter(|(op, _)| wanted(op)).map(|(_, v)| v).collect();
+        known.sort_unstable();
+        known.dedup();
+        let known = known.join(", ");
+        anyhow::ensure!(ran, "no variant {variant:?} runs any case of these backends and ops; cuda has {known}");
     }
     let report = Report { rows: rows.iter().map(|j| j.row.clone()).collect() };
     let count = |status| report.count(status);
@@ -134,10 +151,14 @@ fn judge<B: Replay + AllOps>(
         bar.inc(1);
     };
     let mut take = |set, report: Report| rows.extend(report.rows.into_iter().map(|row| Judged { set, row }));
-    if args.vectors.is_none() {
-        take("cases", conform::run(&**backend, filter, progress));
+    if args.replay {
+        take("replays", conform::replays(&**backend, filter, progress));
+    } else {
+        if args.vectors.is_none() {
+            take("cases", conform::run(&**backend, filter, progress));
+        }
+        take("vectors", vectors.run(backend, class, filter, progress));
     }
-    take("vectors", vectors.run(backend, class, filter, progress));
     bar.finish_and_clear();
 }
 

@@ -45,6 +45,72 @@ fn devices_names_every_backend_in_both_formats() {
 }
 
 #[test]
+fn explain_names_the_kernel_the_others_and_the_roof_without_a_device() {
+    let arguments = ["explain", "--op", "moe_block_from_logits", "--preset", "gpt-oss-20b", "--tokens", "64"];
+    let arguments = [&arguments[..], &["--device", "h200"]].concat();
+    let table = succeeds(&arguments);
+    assert!(table.starts_with("moe_block_from_logits 20b, 64 tokens, cuda on NVIDIA H200\n"), "{table}");
+    assert!(table.contains("\n  moe_dispatch: ") && table.contains("\n    not simt: "), "{table}");
+    assert!(table.contains("memory binds (4657 GB/s") && table.contains("  predicted: - ("), "{table}");
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeds(&[&arguments[..], &["--format", "json"]].concat())).unwrap();
+    let kernels = json[0]["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), 3);
+    assert!(kernels.iter().all(|k| k["variant"].is_string()), "{json}");
+    assert!((json[0]["roof"]["us"].as_f64().unwrap() - 91.0).abs() < 1.0, "{json}");
+    // An older generation runs something else.
+    let turing =
+        succeeds(&["explain", "--op", "flash_attn", "--shape", "max_q_len=1,max_k_len=8192", "--device", "sm_75"]);
+    assert!(turing.contains("not sm80_decode: needs sm_80 or later, this is sm_75"), "{turing}");
+    assert!(succeeds(&["explain", "--backend", "cpu", "--op", "linear", "--tokens", "1"]).contains(": reference\n"));
+}
+
+#[test]
+fn explain_takes_a_shape_of_every_op() {
+    for (op, shape) in [
+        (
+            "grouped_gemm",
+            "rows=256,n=5760,k=2880,experts=32,weights=tiled,bias=bf16,epilogue=swiglu,input_rows=64,divide=4",
+        ),
+        ("grouped_gemm", "rows=256,n=2880,k=2880,experts=32,tokens=64,top_k=4,local_first=8,local_count=8"),
+        (
+            "flash_attn",
+            "sequences=3,max_q_len=7,max_k_len=100,window=128,page_size=16,layout=hnd,sinks=none,lse=with_sink",
+        ),
+        ("moe_dispatch", "tokens=64,experts=32,top_k=4"),
+        ("moe_route", "tokens=64,experts=32,top_k=4,logits=bf16,score=renormalized"),
+        ("moe_sort", "tokens=64,experts=32,top_k=4"),
+        ("moe_permute", "tokens=64,top_k=4,dim=2880"),
+        ("moe_combine", "tokens=64,top_k=4,dim=2880,out=f32"),
+        ("kv_append", "tokens=64,page_size=16,slots=1024"),
+        ("rope", "tokens=64,pairing=interleaved"),
+        ("rms_norm", "rows=64,residual=true"),
+        ("swiglu", "rows=64,swiglu=silu"),
+        ("embedding", "tokens=64"),
+    ] {
+        let table = succeeds(&["explain", "--op", op, "--shape", shape, "--device", "sm_90"]);
+        assert!(table.starts_with(&format!("{op}, cuda on NVIDIA H200\n")) && !table.contains("no variant"), "{table}");
+    }
+}
+
+#[test]
+fn explain_says_what_it_does_not_know() {
+    let shape = |op: &str, shape: &str| fails(&["explain", "--op", op, "--shape", shape]);
+    let unknown = shape("moe_permute", "tokens=4,top_k=2,width=5");
+    assert!(unknown.contains("has no \"width\"; it has tokens, top_k, dim, x"), "{unknown}");
+    assert!(shape("moe_permute", "tokens=4").contains("needs top_k, dim"));
+    assert!(shape("rms_norm", "rows=many").contains("rows must be a number, got \"many\""));
+    assert!(shape("rms_norm", "rows=1,x=f8").contains("x must be one of bf16, f16, f32"));
+    assert!(shape("rms_norm", "rows").contains("name=value"));
+    assert!(shape("grouped_gemm", "rows=1,n=1,k=33").contains("multiple of the MXFP4 block"));
+    assert!(shape("moe_mlp1", "rows=1").contains("grouped_gemm"));
+    assert!(fails(&["explain", "--op", "grouped_gemm"]).contains("--shape"));
+    assert!(fails(&["explain", "--op", "moe_mlp1", "--device", "h1000"]).contains("h200 (sm_90)"));
+    assert!(fails(&["explain", "--op", "moe_mlp1", "--backend", "tpu"]).contains("there is no backend \"tpu\""));
+    assert!(fails(&["explain", "--op", "moe_mlp1", "--backend", "wgpu"]).contains("no kernels for wgpu"));
+}
+
+#[test]
 fn verify_ends_with_its_counts_and_json_has_the_same() {
     let arguments = ["verify", "--backend", "cpu", "--op", "rope,tokenize"];
     let table = succeeds(&arguments);
@@ -58,12 +124,22 @@ fn verify_ends_with_its_counts_and_json_has_the_same() {
 }
 
 #[test]
+fn verify_replays_the_cases_that_are_asked_for() {
+    let arguments = ["verify", "--backend", "cpu", "--op", "flash_attn,moe_sort", "--case", "faulty", "--replay"];
+    let table = succeeds(&arguments);
+    assert!(table.contains("replays") && !table.contains("vectors"), "{table}");
+    assert!(table.ends_with("11 passed, 0 failed, 0 skipped\n"), "{table}");
+}
+
+#[test]
 fn verify_says_what_it_cannot_do() {
     assert!(fails(&["verify", "--backend", "tpu"]).contains("there is no backend \"tpu\""));
     assert!(fails(&["verify", "--op", "no_such_op"]).contains("no_such_op"));
     assert!(fails(&["verify", "--op", "rope_table,no_such_op"]).contains("name: no_such_op"));
     let unknown = ["verify", "--backend", "cpu", "--op", "rms_norm", "--variant", "no_such_variant"];
-    assert!(fails(&unknown).contains("no_such_variant"));
+    let words = fails(&unknown);
+    assert!(words.contains("no_such_variant") && words.contains("sm75") && !words.contains("two_launches"), "{words}");
+    assert!(fails(&["verify", "--backend", "cpu", "--case", "no_such_case"]).contains("no_such_case"));
     assert!(fails(&["verify", "--vectors", "no/such/folder"]).contains("manifest.json"));
     let output = Command::new(env!("CARGO_BIN_EXE_dropless"))
         .args(["verify", "--op", "rope_table"])
