@@ -10,7 +10,8 @@
 //!   bound without its worst-case factor c: one f32 roundoff of the sum of absolute values is what a plain sequential
 //!   sum errs by, and the twin's own sums, in 32 parts, are better than that;
 //! - a NaN or infinity stands exactly where the oracle's does, and what the oracle did not write is still poison;
-//! - two runs in fresh memory give the same bits, with strided rows as well, and nothing else was written.
+//! - two runs in fresh memory give the same bits, with strided rows and unpoisoned scratch as well, and nothing else was
+//!   written.
 
 mod attention;
 mod gemm;
@@ -175,9 +176,9 @@ where
     Cpu: Provide<O>,
 {
     let hint = Hint { variant, ..Hint::default() };
-    let got = harness::run_twice(backend, op, inputs, Options { hint, row_gap: 0 })?;
+    let got = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
     // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
-    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24 })?;
+    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24, raw_scratch: true })?;
     let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
     let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
     let bounds = op.bounds(inputs, &oracle)?;

@@ -1,18 +1,17 @@
 //! Runs any op on any backend from named host tensors, in memory that shows what the op touches.
 //!
-//! Every operand lies between two guard zones. Outputs, scratch, guard zones and the gaps of strided rows are filled with
-//! [`POISON`], a NaN in every floating-point type. Afterwards the guards and gaps must be as they were, and so must every
-//! byte of every input.
+//! Every operand lies between two guard zones. Outputs, scratch (but for [`Options::raw_scratch`]), guard zones and the gaps
+//! of strided rows are filled with [`POISON`], a NaN in every floating-point type. Afterwards the guards and gaps must be as
+//! they were, and so must every byte of every input.
 
 mod memory;
 
 use crate::backend::{Hint, Provide, Replay, Runtime};
-use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::Kernel;
-use crate::op::{ArgSet, Fault, Op, Operand};
-use memory::{GUARD, Memory, Slot, Views, Window, check_given, given};
+use crate::op::{ArgSet, Fault, Op};
+use memory::{GUARD, Memory, Scratch, Slot, Views, Window, check_given, given};
 
 /// Two bytes that repeat: NaN in f64, f32, f16 and bf16, far out of range as an index.
 pub const POISON: [u8; 2] = [0xfd, 0xff];
@@ -27,6 +26,8 @@ pub struct Options<'a> {
     pub hint: Hint<'a>,
     /// Elements added to the row stride of operands that may be strided.
     pub row_gap: usize,
+    /// Scratch as the allocator gives it, not poisoned.
+    pub raw_scratch: bool,
 }
 
 /// What an op wrote.
@@ -167,7 +168,7 @@ impl<O: Op, B: Runtime + Provide<O>> Prepared<O, B> {
             let problem = format!("the harness aligns to {GUARD} bytes, asked for {}", need.align);
             return Err(Error::input("scratch", problem));
         }
-        let scratch = Slot::new(backend, Operand::output("scratch", DType::U8, &[need.bytes]), 0, None)?;
+        let scratch = Scratch::new(backend, need.bytes, options.raw_scratch)?;
         let windows = slots.iter().map(|s| s.window.clone()).collect();
         Ok(Prepared {
             call: Call { kernel, windows, scratch: scratch.window.clone() },

@@ -286,7 +286,7 @@ impl<B: Replay + AllOps> Runner<'_, B> {
         B: Provide<O>,
     {
         let hint = Hint { variant: self.variant, ..Hint::default() };
-        let outputs = harness::run(&**self.backend, spec, inputs, Options { hint, row_gap: 0 })?;
+        let outputs = harness::run(&**self.backend, spec, inputs, Options { hint, ..Options::default() })?;
         Ok(outputs.no_fault()?)
     }
 }

@@ -51,7 +51,7 @@ fn replay<O: Conform, B: Replay + Provide<O>>(
     case: &Case<O>,
     variant: Option<&str>,
 ) -> Result<Option<String>, Error> {
-    let options = Options { hint: Hint { variant, ..Hint::default() }, row_gap: 0 };
+    let options = Options { hint: Hint { variant, ..Hint::default() }, ..Options::default() };
     let load = |which| case.op.fill(case.data, &mut Random::named(&format!("{} {} {which}", O::NAME, case.name)));
     let loads: [Inputs; 3] = [load("first")?, load("second")?, load("first")?];
     let replayed = harness::replay(backend, &case.op, &loads, options)?;

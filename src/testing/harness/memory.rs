@@ -2,6 +2,7 @@
 
 use super::{Outputs, poison};
 use crate::backend::Runtime;
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::op::{NamedViews, Operand};
@@ -13,7 +14,7 @@ pub(super) const GUARD: usize = 256;
 /// All operands of a call and its scratch.
 pub(super) struct Memory<B: Runtime> {
     pub(super) slots: Vec<Slot<B>>,
-    pub(super) scratch: Slot<B>,
+    pub(super) scratch: Scratch<B>,
 }
 
 impl<B: Runtime> Memory<B> {
@@ -24,11 +25,11 @@ impl<B: Runtime> Memory<B> {
             check_given(&slot.window.operand, given)?;
             slot.load(backend, given)?;
         }
-        self.scratch.load(backend, None)
+        self.scratch.fill(backend)
     }
 
     pub(super) fn outputs(&self, backend: &B, variant: &str) -> Result<Outputs, Error> {
-        self.scratch.read(backend)?;
+        self.scratch.check(backend)?;
         let mut outputs = Outputs { tensors: Vec::new(), status: None, variant: variant.to_string() };
         for slot in &self.slots {
             let (bytes, operand) = (slot.read(backend)?, &slot.window.operand);
@@ -130,6 +131,46 @@ impl<B: Runtime> Slot<B> {
             return Ok(Vec::new());
         }
         Ok(now[GUARD..end].chunks_exact(stride).flat_map(|r| &r[..row]).copied().collect())
+    }
+}
+
+/// Working memory between its guards.
+pub(super) struct Scratch<B: Runtime> {
+    buffer: B::Buffer,
+    pub(super) window: Window<B>,
+    /// Not poisoned: as the allocator gave it, so that tools see what is read before it is written.
+    raw: bool,
+}
+
+impl<B: Runtime> Scratch<B> {
+    pub(super) fn new(backend: &B, bytes: usize, raw: bool) -> Result<Self, Error> {
+        let buffer = backend.alloc(GUARD + bytes + GUARD)?;
+        let mem = B::offset(&backend.mem(&buffer), GUARD);
+        let operand = Operand::output("scratch", DType::U8, &[bytes]);
+        let mut scratch = Scratch { buffer, window: Window { mem, operand, stride: 1 }, raw };
+        scratch.fill(backend)?;
+        Ok(scratch)
+    }
+
+    fn fill(&mut self, backend: &B) -> Result<(), Error> {
+        let bytes = self.window.operand.shape.len();
+        if !self.raw {
+            backend.write(&mut self.buffer, GUARD, &poison(bytes))?;
+        }
+        [0, GUARD + bytes].into_iter().try_for_each(|at| backend.write(&mut self.buffer, at, &poison(GUARD)))
+    }
+
+    fn check(&self, backend: &B) -> Result<(), Error> {
+        let bytes = self.window.operand.shape.len();
+        for at in [0, GUARD + bytes] {
+            let mut guard = [0; GUARD];
+            backend.read(&self.buffer, at, &mut guard)?;
+            if let Some(i) = guard.iter().zip(poison(GUARD)).position(|(now, before)| *now != before) {
+                let place = format!("byte {} outside it was written", (at + i) as i64 - GUARD as i64);
+                return Err(Error::input("operand `scratch`", place));
+            }
+        }
+        Ok(())
     }
 }
 
