@@ -1,4 +1,4 @@
-// A warp routes its own tokens, then sorts their assignments: what it reads back is what it wrote.
+// Route and sort, or sort alone: what the forms of dispatch have in common.
 #pragma once
 #include "sort.cuh"
 
@@ -11,12 +11,26 @@ struct Dispatch {
 };
 static_assert(sizeof(Dispatch) == 136, "mirrored in Rust");
 
-// Assignments of the warp, routed if that is asked for.
-__device__ __forceinline__ Range warp_assignments(const Dispatch& d, bool route) {
-    const Range tokens = warp_tokens(int(d.route.tokens));
-    if (route) {
-        for (int t = tokens.first; t < tokens.last; t++) route_token(d.route, t);
-        __syncwarp();
+// The warp's assignments, counted into its histogram, and the buckets of the first 32 of them. What a warp routed it
+// reads back itself.
+struct Counted {
+    Range range;
+    int* histogram;
+    int first;
+
+    __device__ __forceinline__ Counted(const Dispatch& d, bool route) {
+        const Range tokens = warp_tokens(int(d.route.tokens));
+        range = {tokens.first * d.route.top_k, tokens.last * d.route.top_k};
+        histogram = histogram_of(d.sort, threadIdx.x / LANES);
+        int* counts = histogram;
+        clear_histogram(d.sort, counts);
+        if (route) {
+            route_tokens(d.route, tokens, [=](int expert) { atomicAdd(&counts[expert], 1); });
+            __syncwarp();
+        } else {
+            count_assignments(d.sort, range, counts);
+        }
+        first = load_bucket(d.sort, range.first, range.last);
+        __syncthreads();
     }
-    return {tokens.first * d.route.top_k, tokens.last * d.route.top_k};
-}
+};

@@ -1,10 +1,46 @@
 // Route and sort, or sort alone, over many blocks: any number of tokens.
 #include "dispatch.cuh"
 
+constexpr int MOST_BLOCKS = 128; // four counts a lane
+
 extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_count(const __grid_constant__ Dispatch d) {
-    count_block(d.sort, warp_assignments(d, d.with_route));
+    const Counted own(d, d.with_route);
+    for (int e = threadIdx.x; e <= d.sort.experts; e += THREADS) {
+        d.sort.block_counts[e * gridDim.x + blockIdx.x] = scan_warps(d.sort, e);
+    }
 }
 
+// Every block adds up what all blocks have, a warp a bucket.
 extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_place(const __grid_constant__ Dispatch d) {
-    place_block(d.sort, warp_assignments(d, false));
+    __shared__ int start[BUCKETS], total[BUCKETS], in_front[BUCKETS];
+    const int lane = threadIdx.x % LANES;
+    const Counted own(d, false);
+    for (int e = threadIdx.x / LANES; e <= d.sort.experts; e += WARPS) {
+        int sum = 0, before = 0;
+#pragma unroll
+        for (int i = 0; i < MOST_BLOCKS / LANES; i++) {
+            const int b = i * LANES + lane;
+            const int count = b < gridDim.x ? d.sort.block_counts[e * gridDim.x + b] : 0;
+            sum += count;
+            before += b < blockIdx.x ? count : 0;
+        }
+#pragma unroll
+        for (int step = LANES / 2; step > 0; step /= 2) {
+            sum += __shfl_xor_sync(ALL_LANES, sum, step);
+            before += __shfl_xor_sync(ALL_LANES, before, step);
+        }
+        if (lane == 0) total[e] = sum, in_front[e] = before;
+    }
+    __syncthreads();
+    Own buckets = {};
+#pragma unroll
+    for (int i = 0; i < OWN_BUCKETS; i++) {
+        const int e = own_bucket(i);
+        if (e <= d.sort.experts) {
+            scan_warps(d.sort, e);
+            buckets.total[i] = total[e], buckets.in_front[i] = in_front[e];
+        }
+    }
+    scan_buckets(d.sort, buckets, start, blockIdx.x == 0);
+    place_assignments(d.sort, own.range, own.first, start, own.histogram);
 }
