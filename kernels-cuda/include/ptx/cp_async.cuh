@@ -1,7 +1,6 @@
 // Copies from global to shared memory that pass no register (sm_80).
 #pragma once
-
-__device__ __forceinline__ unsigned shared_address(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+#include "shared.cuh"
 
 // 16 bytes, both sides aligned to 16; zeros instead, and nothing read, unless `has`.
 __device__ __forceinline__ void cp_async_16(unsigned to, const void* from, bool has) {

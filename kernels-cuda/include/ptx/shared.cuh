@@ -1,5 +1,7 @@
-// Loads from shared memory by its 32-bit address.
+// Shared memory by its 32-bit address.
 #pragma once
+
+__device__ __forceinline__ unsigned shared_address(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
 
 __device__ __forceinline__ unsigned load_shared_32(unsigned at) {
     unsigned word;
