@@ -158,8 +158,10 @@ mod tests {
     fn dispatch_takes_one_launch_for_few_tokens_and_two_for_many() {
         let choice = choose(&dispatch(8192), &device(90), PTX, Hint::default()).unwrap();
         assert_eq!(choice.variant(), "two_launches");
-        assert_eq!(choice.rejected.len(), 1);
-        assert!(choice.rejected[0].reason.contains("8192"), "{:?}", choice.rejected);
+        assert_eq!(choice.rejected.len(), 2);
+        assert!(choice.rejected.iter().all(|r| r.reason.contains("8192")), "{:?}", choice.rejected);
+        assert_eq!(choose(&dispatch(4096), &device(90), PTX, Hint::default()).unwrap().variant(), "cluster");
+        assert_eq!(choose(&dispatch(4096), &device(89), PTX, Hint::default()).unwrap().variant(), "two_launches");
         let sort = SortSpec { tokens: 8192, experts: 128, top_k: 4 };
         assert_eq!(choose(&sort, &device(90), PTX, forced("one_block")).unwrap().variant(), "one_block");
     }
@@ -187,8 +189,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let old = reason(choose(&dispatch(1), &device(70), PTX, Hint::default()));
-        assert_eq!(old.lines().count(), 2, "{old}");
-        assert!(old.lines().all(|l| l.contains("sm_75") && l.contains("sm_70")), "{old}");
+        assert_eq!(old.lines().count(), 3, "{old}");
+        assert!(old.lines().all(|l| l.contains("needs sm_") && l.contains("sm_70")), "{old}");
         assert!(reason(choose(&dispatch(1), &device(90), 0, Hint::default())).contains("PTX 8.0"));
         assert!(reason(choose(&dispatch(1), &device(90), PTX, forced("nothing"))).contains("`nothing` was asked for"));
         let amd = DeviceInfo { arch: Arch::Gfx(0x942), ..device(0) };

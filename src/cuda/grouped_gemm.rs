@@ -1,6 +1,7 @@
 //! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens or K is split.
 
 mod prefill;
+mod rebased;
 
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
@@ -16,6 +17,7 @@ use crate::tensor::View;
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
+use rebased::Rebased;
 
 /// Mirrors `GroupedGemmParams` in grouped_gemm/params.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -113,6 +115,12 @@ impl Params {
     }
 }
 
+/// Parts of K.
+fn splits(op: &GroupedGemmSpec, artifact: &Artifact, device: &DeviceInfo) -> usize {
+    let rebased = Rebased::of(artifact).map(|r| r.splits(op, device));
+    rebased.or_else(|| Tiles::of(artifact).map(|t| t.splits(op, device))).unwrap_or(1)
+}
+
 /// Is `out` made by the second launch?
 fn finishes(op: &GroupedGemmSpec, splits: usize) -> bool {
     op.combine.is_some() || splits > 1
@@ -128,6 +136,9 @@ impl CudaOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         if let Some(prefill) = Prefill::of(artifact) {
             return prefill.legal(self);
+        }
+        if let Some(rebased) = Rebased::of(artifact) {
+            return rebased.legal(self);
         }
         match Tiles::of(artifact) {
             Some(tiles) => tiles.legal(self),
@@ -145,12 +156,18 @@ impl CudaOp for GroupedGemmSpec {
         if let Some(prefill) = Prefill::of(artifact) {
             return prefill.suits();
         }
+        if let Some(rebased) = Rebased::of(artifact) {
+            return rebased.suits();
+        }
         Tiles::of(artifact).map_or(Ok(()), |tiles| tiles.suits(self, device, hint))
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
         if let Some(prefill) = Prefill::of(artifact) {
             return prefill.shared_bytes();
+        }
+        if let Some(rebased) = Rebased::of(artifact) {
+            return rebased.shared_bytes();
         }
         Tiles::of(artifact).map_or(0, |tiles| tiles.shared_bytes(self))
     }
@@ -160,7 +177,7 @@ impl CudaOp for GroupedGemmSpec {
         if let Some(prefill) = Prefill::of(artifact) {
             return prefill.scratch_bytes(self);
         }
-        let splits = Tiles::of(artifact).map_or(1, |tiles| tiles.splits(self, device));
+        let splits = splits(self, artifact, device);
         if !finishes(self, splits) {
             return 0;
         }
@@ -178,12 +195,14 @@ impl CudaOp for GroupedGemmSpec {
         if let Some(prefill) = Prefill::of(artifact) {
             return prefill.launch(plan, &args, scratch, stream);
         }
-        let tiles = Tiles::of(artifact);
-        let splits = tiles.map_or(1, |t| t.splits(op, device));
+        let splits = splits(op, artifact, device);
         let params = Params::new(op, &args, splits, scratch);
-        match tiles {
-            Some(tiles) => plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?,
-            None => {
+        match (Tiles::of(artifact), Rebased::of(artifact)) {
+            (Some(tiles), _) => plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?,
+            (_, Some(rebased)) => {
+                plan.record(rebased.kernel(op), [rebased.blocks(op, device), 1, 1], stream, &params)?;
+            }
+            _ => {
                 if !matches!(op.weights, WeightFormat::Dense(_)) && !args.w.mem().is_multiple_of(4) {
                     return Err(Error::input("grouped_gemm `w`", "MXFP4 weights must be aligned to 4 bytes"));
                 }

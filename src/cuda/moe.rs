@@ -24,10 +24,16 @@ struct Route {
     experts: i32,
     top_k: i32,
     score: u32,
-    unused: u32,
+    lanes: i32,
 }
 
 const _: () = assert!(size_of::<Route>() == 64);
+
+/// Lanes that share a token: of 8 experts each, 16 where that is not enough, and no fewer than choices.
+fn lanes(op: &RouteSpec) -> usize {
+    let experts = if op.experts <= 32 * 8 { 8 } else { 16 };
+    op.experts.div_ceil(experts).max(op.top_k).next_power_of_two()
+}
 
 impl Route {
     fn new(op: &RouteSpec, logits: &View<'_, Cuda>, idx: &ViewMut<'_, Cuda>, weight: &ViewMut<'_, Cuda>) -> Self {
@@ -44,7 +50,7 @@ impl Route {
             experts: op.experts as i32,
             top_k: op.top_k as i32,
             score,
-            unused: 0,
+            lanes: lanes(op) as i32,
         }
     }
 }
@@ -52,7 +58,8 @@ impl Route {
 impl CudaOp for RouteSpec {
     fn launch(plan: &Plan<Self>, args: RouteArgs<'_, Cuda>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
         let params = Route::new(&plan.op, &args.logits, &args.topk_idx, &args.topk_weight);
-        let blocks = plan.op.tokens.div_ceil(plan.artifact.warps as usize);
+        let at_once = 32 / lanes(&plan.op) * plan.artifact.warps as usize;
+        let blocks = plan.op.tokens.div_ceil(at_once);
         plan.record(0, [blocks, 1, 1], stream, &params)
     }
 }
@@ -86,22 +93,31 @@ struct Dispatch {
 
 const _: () = assert!(size_of::<Dispatch>() == 136);
 
+/// Most blocks of the two-launch form: `MOST_BLOCKS` in moe/dispatch_two_launches.cu.
+const MOST_BLOCKS: usize = 128;
+
 impl SortSpec {
-    /// The one-block variant is the one with one launch; `block_m` is the most tokens it is worth using for.
+    /// A form with one launch says in `block_m` up to how many tokens it is worth using.
     fn suits_tokens(&self, artifact: &Artifact) -> Result<(), String> {
         let most = artifact.block_m as usize;
         if artifact.entries.len() == 1 && self.tokens > most {
-            return Err(format!("one block is worth it up to {most} tokens, these are {}", self.tokens));
+            return Err(format!("is worth it up to {most} tokens, these are {}", self.tokens));
         }
         Ok(())
     }
 
-    /// As many blocks as have `block_m` tokens each, at most one a multiprocessor: every block reads all blocks' counts.
+    /// One, or one cluster; with two launches as many as have `block_m` tokens each, at most one a multiprocessor.
     fn blocks(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
         if artifact.entries.len() == 1 {
-            return 1;
+            return artifact.block_n.max(1) as usize;
         }
-        (self.tokens / artifact.block_m.max(1) as usize).clamp(1, device.units.max(1) as usize)
+        let most = MOST_BLOCKS.min(device.units.max(1) as usize);
+        (self.tokens / artifact.block_m.max(1) as usize).clamp(1, most)
+    }
+
+    /// A histogram a warp.
+    fn histogram_bytes(&self, artifact: &Artifact) -> u32 {
+        artifact.warps * (self.experts as u32 + 1) * 4
     }
 
     fn block_count_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
@@ -117,6 +133,10 @@ impl SortSpec {
 impl CudaOp for SortSpec {
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         self.suits_tokens(artifact)
+    }
+
+    fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        self.histogram_bytes(artifact)
     }
 
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
@@ -145,6 +165,10 @@ impl CudaOp for SortSpec {
 impl CudaOp for DispatchSpec {
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         self.sort().suits_tokens(artifact)
+    }
+
+    fn shared_bytes(&self, artifact: &Artifact) -> u32 {
+        self.sort().histogram_bytes(artifact)
     }
 
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {

@@ -21,9 +21,9 @@ const MAX_SPLITS: usize = 8;
 pub(super) struct Tiles<'a>(&'a Artifact);
 
 impl<'a> Tiles<'a> {
-    /// `None` for the variant without tensor cores, and for those of one architecture alone.
+    /// `None` for the variants without `cp.async`, and for those of one architecture alone.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
-        (artifact.stages > 0 && !artifact.exact).then_some(Tiles(artifact))
+        (artifact.stages > 0 && artifact.sm >= 80 && !artifact.exact).then_some(Tiles(artifact))
     }
 
     /// # Errors

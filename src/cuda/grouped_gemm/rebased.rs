@@ -1,6 +1,6 @@
 //! The tensor-core variants from compute capability 7.5 on: every 16-bit type, as f16 that is rebased block by block.
 
-use crate::backend::{DeviceInfo, Hint};
+use crate::backend::DeviceInfo;
 use crate::dtype::DType;
 use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GateUp, WeightFormat};
@@ -8,8 +8,6 @@ use dropless_kernels_cuda::Artifact;
 
 /// Bytes of `Schedule` of schedule.cuh.
 const SCHEDULE: u32 = 2 * 513 * 4;
-/// Rows of `a` of the tile for decoding: with more rows an expert the wide one is cheaper.
-const DECODE_ROWS: u32 = 16;
 /// Steps that a part of a split K has at least.
 const MIN_STEPS: usize = 8;
 /// Most parts of K.
@@ -35,21 +33,17 @@ impl<'a> Rebased<'a> {
         match (op.weights, op.epilogue) {
             (WeightFormat::Dense(of), _) if !half(of) => Err(format!("multiplies 16-bit types, `w` is {of}")),
             (WeightFormat::Mxfp4Tiled, Epilogue::Swiglu(s)) if s.layout == GateUp::Halves => {
-                Err("does not take prepacked weights with gate and up in halves: their tiles hold one of the two".into())
+                Err("does not take prepacked weights with gate and up in halves: their tiles hold one of the two"
+                    .into())
             }
             _ => Ok(()),
         }
     }
 
     /// # Errors
-    /// That the other tile is better for so many rows, in words.
-    pub(super) fn suits(self, op: &GroupedGemmSpec, hint: Hint<'_>) -> Result<(), String> {
-        let rows = hint.rows.unwrap_or(op.rows);
-        let each = rows.div_ceil(rows.min(op.local.count).max(1)) as u32;
-        if (each <= DECODE_ROWS) == (self.0.block_m <= DECODE_ROWS) {
-            return Ok(());
-        }
-        Err(format!("tiles of {} rows, an expert has about {each}", self.0.block_m))
+    /// Always: it runs where it is asked for.
+    pub(super) fn suits(self) -> Result<(), String> {
+        Err("not chosen: not measured yet".into())
     }
 
     /// Tiles over rows that lie evenly with their experts, or most of them that there can be.
