@@ -20,5 +20,5 @@ pub use harmony::{AnswerReader, Effort, Show, Turn};
 pub use model::{Feed, Forward, Logits, Model, Options, Session};
 pub use moe_block::{MoeBlock, MoeBuffers, MoeSpec, MoeWeights};
 pub use progress::Progress;
-pub use synth::synth;
+pub use synth::{RandomWeights, synth};
 pub use tokenizer::{Specials, TextStream, Tokenizer};

@@ -2,13 +2,14 @@
 #![cfg(feature = "testing")]
 
 use dropless::Cpu;
-use dropless::testing::bench::{About, Options, Report, Select, run};
+use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run};
+use std::sync::Arc;
 
 fn bench(cases: &[&str], ops: &[&str], presets: &[&str], tokens: &[usize], openai_weights: bool) -> Report {
     let list = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
     let select = Select { ops: list(ops), presets: list(presets), cases: list(cases), tokens: tokens.to_vec() };
     let options = Options { select, seconds: 1e-3, openai_weights, ..Options::default() };
-    run(&Cpu::new(), &options, &About::default(), |_| {}).unwrap()
+    run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap()
 }
 
 fn assert_right(report: &Report, rows: usize) {
@@ -36,8 +37,23 @@ fn attention() {
 }
 
 #[test]
+fn a_whole_model() {
+    let model = ModelOptions {
+        prefill: vec![5],
+        decode: vec![(1, 9), (2, 9)],
+        ..ModelOptions::new(Weights::Random("tiny".into()))
+    };
+    let select = Select { ops: vec!["model".into()], ..Select::default() };
+    let options = Options { select, seconds: 1e-3, model: Some(model), ..Options::default() };
+    let report = run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap();
+    assert_right(&report, 3);
+    let rows: Vec<(&str, usize)> = report.rows.iter().map(|r| (r.case.as_str(), r.tokens)).collect();
+    assert_eq!(rows, [("tiny prefill", 5), ("tiny decode ctx9", 1), ("tiny decode ctx9", 2)]);
+}
+
+#[test]
 fn names_that_nothing_has_are_refused() {
     let select = Select { ops: vec!["convolution".into()], ..Select::default() };
-    let refused = run(&Cpu::new(), &Options { select, ..Options::default() }, &About::default(), |_| {});
+    let refused = run(&Arc::new(Cpu::new()), &Options { select, ..Options::default() }, &About::default(), |_| {});
     assert!(refused.unwrap_err().to_string().contains("convolution"));
 }

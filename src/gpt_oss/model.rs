@@ -7,6 +7,7 @@ mod cache;
 mod decode;
 mod dims;
 mod forward;
+pub(crate) mod source;
 mod step;
 mod weights;
 mod workspace;
@@ -17,6 +18,7 @@ pub use forward::{Feed, Forward, Logits, Record};
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::progress::Progress;
+use super::synth::RandomWeights;
 use crate::backend::{Constant, Replay, Runtime, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
@@ -25,6 +27,7 @@ use crate::kernel::{AllOps, Kernel};
 use crate::op::GroupedGemmSpec;
 use cache::Seats;
 use dims::{Dims, Rows};
+use source::Source;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use step::Step;
@@ -58,7 +61,7 @@ struct RopeConstants<B: Runtime> {
 /// What recorded steps share with the model: none of it is replaced while they live.
 struct Parts<B: Runtime> {
     dims: Dims,
-    weights: Weights<B>,
+    weights: Arc<Weights<B>>,
     rope: RopeConstants<B>,
     work: Mutex<Workspace<B>>,
 }
@@ -93,8 +96,47 @@ impl<B: Replay + AllOps> Model<B> {
         options: &Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
-        let dims = Dims::new(checkpoint.config().clone(), options, weights::expert_format(checkpoint.layout()))?;
-        let weights = Weights::load(&*backend, checkpoint, progress)?;
+        Self::of(backend, checkpoint, options, progress)
+    }
+
+    /// A model of random weights, without a file.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn random(
+        backend: Arc<B>,
+        weights: &RandomWeights,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        Self::of(backend, weights, options, progress)
+    }
+
+    fn of(
+        backend: Arc<B>,
+        source: &dyn Source,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        let dims = Dims::new(source.config().clone(), options, weights::expert_format(source.layout()))?;
+        let weights = Weights::load(&*backend, source, progress)?;
+        Self::with_weights(backend, dims, Arc::new(weights))
+    }
+
+    /// The same weights under other options. Sessions of this model end with it.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn with_options(self, options: &Options) -> Result<Self, Error> {
+        let Dims { config, weights: format, .. } = &self.parts.dims;
+        let dims = Dims::new(config.clone(), options, *format)?;
+        let (backend, weights) = (self.backend.clone(), self.parts.weights.clone());
+        // The cache and the activations of this model first: both might not fit.
+        drop(self);
+        Self::with_weights(backend, dims, weights)
+    }
+
+    fn with_weights(backend: Arc<B>, dims: Dims, weights: Arc<Weights<B>>) -> Result<Self, Error> {
         let table = dims.config.rope.table(0..dims.max_context as i64);
         let constant = |values: &[f64]| {
             let shape = [dims.max_context, dims.config.head_dim / 2];

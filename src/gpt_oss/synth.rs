@@ -4,6 +4,9 @@
 //! of order one through all layers. The smallest presets get a tokenizer too, so that text goes in and comes out.
 
 mod vocabulary;
+mod weights;
+
+pub use weights::RandomWeights;
 
 use super::checkpoint::Layout;
 use super::checkpoint::names::{LayerPart, Part};
@@ -11,6 +14,7 @@ use super::checkpoint::write::{NewCheckpoint, TensorWriter};
 use super::config::Config;
 use super::progress::Progress;
 use crate::error::Error;
+use crate::mxfp4::Tiled;
 use std::path::Path;
 
 /// Largest shard, bytes.
@@ -18,6 +22,8 @@ pub const MAX_SHARD: u64 = 4_500_000_000;
 
 /// Bytes made at a time.
 const PIECE: usize = 4 << 20;
+/// Bytes of a prepacked tile.
+const TILE: usize = Tiled::bytes(16, 64);
 
 /// Writes a checkpoint of random weights in the HF layout: config.json, shards of at most [`MAX_SHARD`] bytes, and for
 /// vocabularies of some hundred tokens a tokenizer.json. Memory stays within some MB.
@@ -27,7 +33,7 @@ const PIECE: usize = 4 << 20;
 /// config that makes no sense.
 pub fn synth(config: &Config, out: &Path, seed: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), Error> {
     let new = NewCheckpoint::create(out, config, Layout::Hf)?;
-    new.tensors(MAX_SHARD, progress, &mut |part, to| fill(part, config, seed, to))?;
+    new.tensors(MAX_SHARD, progress, &mut |part, to| write(part, config, seed, to))?;
     if let Some(tokenizer) = vocabulary::tokenizer_json(config.vocab) {
         new.file("tokenizer.json", tokenizer.as_bytes())?;
     }
@@ -35,11 +41,14 @@ pub fn synth(config: &Config, out: &Path, seed: u64, progress: &mut dyn FnMut(Pr
 }
 
 /// What a tensor is filled with.
+#[derive(Clone, Copy)]
 enum Content {
     /// Random MXFP4 codes.
     Codes,
     /// Scale bytes around this one.
     Scales(u8),
+    /// Prepacked tiles: codes, then scale bytes around this one.
+    Tiles(u8),
     /// bf16 of this mean and standard deviation.
     Normal(f32, f32),
 }
@@ -48,7 +57,7 @@ fn content(part: Part, config: &Config) -> Content {
     use LayerPart as L;
     let weight = |k: usize| Content::Normal(0.0, 1.0 / (k as f32).sqrt());
     // A random code has a root mean square of 2.93.
-    let scales = |k: usize| Content::Scales((127.0 - (2.93 * (k as f32).sqrt()).log2()).round() as u8);
+    let scale = |k: usize| (127.0 - (2.93 * (k as f32).sqrt()).log2()).round() as u8;
     match part {
         Part::Embedding => Content::Normal(0.0, 1.0),
         Part::Head => weight(config.hidden),
@@ -58,40 +67,51 @@ fn content(part: Part, config: &Config) -> Content {
             L::Sinks => Content::Normal(0.0, 1.0),
             L::QkvWeight | L::QWeight | L::KWeight | L::VWeight | L::RouterWeight => weight(config.hidden),
             L::OutWeight => weight(config.q_heads * config.head_dim),
-            L::UpScales => scales(config.hidden),
-            L::DownScales => scales(config.intermediate),
-            L::UpBlocks | L::UpTiles | L::DownBlocks | L::DownTiles => Content::Codes,
+            L::UpScales => Content::Scales(scale(config.hidden)),
+            L::DownScales => Content::Scales(scale(config.intermediate)),
+            L::UpTiles => Content::Tiles(scale(config.hidden)),
+            L::DownTiles => Content::Tiles(scale(config.intermediate)),
+            L::UpBlocks | L::DownBlocks => Content::Codes,
             _ => Content::Normal(0.0, 0.02),
         },
     }
 }
 
-fn fill(part: Part, config: &Config, seed: u64, to: &mut TensorWriter<'_>) -> Result<(), Error> {
+fn write(part: Part, config: &Config, seed: u64, to: &mut TensorWriter<'_>) -> Result<(), Error> {
     let (dtype, shape) = part.shape(config);
     let mut left = shape.iter().product::<usize>() * dtype.bytes();
     let mut rng = Rng::of(seed, &part.name(Layout::Hf));
-    let content = content(part, config);
     let mut piece = vec![0; PIECE.min(left.next_multiple_of(8))];
     while left > 0 {
-        for eight in piece.as_chunks_mut::<8>().0 {
-            *eight = match content {
-                Content::Codes => rng.next().to_le_bytes(),
-                // Mostly the byte itself, sometimes the one below.
-                Content::Scales(byte) => rng.next().to_le_bytes().map(|r| byte - u8::from(r < 64)),
-                Content::Normal(mean, deviation) => {
-                    let mut out = [0; 8];
-                    for two in out.as_chunks_mut::<2>().0 {
-                        *two = half::bf16::from_f32(mean + deviation * rng.normal()).to_le_bytes();
-                    }
-                    out
-                }
-            };
-        }
+        fill(content(part, config), &mut rng, &mut piece);
         let now = piece.len().min(left);
         to.write(&piece[..now])?;
         left -= now;
     }
     Ok(())
+}
+
+/// Fills whole eights of bytes.
+fn fill(content: Content, rng: &mut Rng, piece: &mut [u8]) {
+    // Mostly the byte itself, sometimes the one below.
+    let scales = |rng: &mut Rng, byte: u8| rng.next().to_le_bytes().map(|r| byte - u8::from(r < 64));
+    let normals = |rng: &mut Rng, mean: f32, deviation: f32| {
+        let mut out = [0; 8];
+        for two in out.as_chunks_mut::<2>().0 {
+            *two = half::bf16::from_f32(mean + deviation * rng.normal()).to_le_bytes();
+        }
+        out
+    };
+    for (i, eight) in piece.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        *eight = match content {
+            Content::Codes => rng.next().to_le_bytes(),
+            Content::Scales(byte) => scales(rng, byte),
+            // The last 32 bytes of a tile.
+            Content::Tiles(byte) if (i + 4) % (TILE / 8) < 4 => scales(rng, byte),
+            Content::Tiles(_) => rng.next().to_le_bytes(),
+            Content::Normal(mean, deviation) => normals(rng, mean, deviation),
+        };
+    }
 }
 
 /// SplitMix64: a counter and a mixing of it; fast, and good enough for weights.

@@ -3,7 +3,7 @@
 //! A row is an op at one size. Its operands exist several times, so that the sets together exceed the last-level cache three
 //! times; one call a set is recorded and replayed back to back ([`Timing`]). Each row's result is compared with the
 //! reference on a few of its rows. The roof of the device is measured in the same run: the best rate at which any of these
-//! rows moved bytes, and the best rate of a dense bf16 GEMM.
+//! rows moved bytes, and the best rate of a dense bf16 GEMM. Rows of a whole model are timed by the caller's clock.
 
 mod attention;
 mod catalog;
@@ -11,6 +11,7 @@ mod check;
 mod dense;
 mod experts;
 mod measure;
+mod model;
 mod moe;
 mod operand;
 mod pattern;
@@ -21,6 +22,7 @@ mod specs;
 pub mod stats;
 
 pub use catalog::{PRESETS, Preset, Select, Unknown};
+pub use model::{ModelOptions, Weights};
 pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
 pub use specs::{RowSpecs, specs};
@@ -47,11 +49,13 @@ pub struct Options {
     pub seconds: f64,
     /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one.
     pub openai_weights: bool,
+    /// Rows of a whole model, after those of the ops.
+    pub model: Option<ModelOptions>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { select: Select::default(), variant: None, seconds: 0.5, openai_weights: false }
+        Options { select: Select::default(), variant: None, seconds: 0.5, openai_weights: false, model: None }
     }
 }
 
@@ -118,13 +122,13 @@ impl<B: Timing + AllOps> Runner<'_, B> {
 /// [`Error::Input`] for a name that nothing has, [`Error::Device`] from the driver. A row that the backend does not run is
 /// listed as skipped.
 pub fn run<B: Timing + AllOps>(
-    backend: &B,
+    backend: &Arc<B>,
     options: &Options,
     about: &About,
     mut progress: impl FnMut(&str),
 ) -> Result<Report, Error> {
     let cases = catalog::cases(&options.select).map_err(|e| Error::input("bench", e))?;
-    let mut runner = Runner { backend, options, random: Random::named("dropless bench"), kept: None };
+    let mut runner = Runner { backend: &**backend, options, random: Random::named("dropless bench"), kept: None };
     let mut report = Report::default();
     let mut measured = Vec::new();
     for Case { op, case, tokens, what } in &cases {
@@ -134,7 +138,7 @@ pub fn run<B: Timing + AllOps>(
         for &tokens in tokens {
             progress(&format!("{op} {case} {tokens}"));
             match runner.case(*what, tokens) {
-                Ok(m) => measured.push((*op, case.as_str(), tokens, m)),
+                Ok(m) => measured.push((*op, case.clone(), tokens, m)),
                 Err(Error::Unsupported { reason, .. }) => {
                     report.skipped.push(Skipped { op: (*op).into(), case: case.clone(), tokens, reason });
                 }
@@ -143,10 +147,14 @@ pub fn run<B: Timing + AllOps>(
         }
     }
     runner.kept = None;
+    if let Some(model) = &options.model {
+        let rows = runner.model(backend, model, &mut progress)?;
+        measured.extend(rows.into_iter().map(|(case, tokens, m)| ("model", case, tokens, m)));
+    }
     progress("the roof of the device");
     report.roof = roof::roof(&mut runner, &measured)?;
     for (op, case, tokens, m) in measured {
-        report.push(about, op, case, tokens, m);
+        report.push(about, op, &case, tokens, m);
     }
     Ok(report)
 }

@@ -8,6 +8,7 @@ use super::{Model, decode};
 use crate::backend::{Replay, Scratch, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::gpt_oss::generate::{Sampler, Sampling};
 use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use std::collections::btree_map::Entry;
@@ -107,6 +108,16 @@ impl<B: Replay + AllOps> Model<B> {
         }
         let rows = if want.logits == Logits::All { total } else { batch.len() };
         HostTensor::new(self.parts.dims.wide(), &[rows, self.parts.dims.config.vocab], logits.into())
+    }
+
+    /// As [`Model::forward_batch`], and of each sequence the most likely next token, the lowest id among equal ones.
+    ///
+    /// # Errors
+    /// As [`Model::forward_batch`], and [`Error::Input`] where a logit is NaN or +inf.
+    pub fn next_tokens(&mut self, batch: &mut [Feed<'_>]) -> Result<Vec<u32>, Error> {
+        let logits = self.forward_batch(batch, Forward::LAST)?.to_f64();
+        let mut greedy = Sampler::new(Sampling::Greedy)?;
+        logits.chunks_exact(self.parts.dims.config.vocab).map(|row| greedy.next(row)).collect()
     }
 
     fn check(&self, batch: &[Feed<'_>], routing: Option<&[i32]>) -> Result<(), Error> {

@@ -1,13 +1,13 @@
-//! A checkpoint's tensors as constants of a backend, in the shapes the ops ask for.
+//! The tensors of a checkpoint, or of what stands for one, as constants of a backend, in the shapes the ops ask for.
 
+use super::super::checkpoint::Layout;
 use super::super::checkpoint::names::{LayerPart, Part};
-use super::super::checkpoint::{Checkpoint, Layout};
 use super::super::moe_block::MoeWeights;
 use super::super::{Progress, config::Config};
+use super::source::{Source, Stored};
 use crate::backend::{Constant, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::host::{HostBytes, HostTensor};
 use crate::op::WeightFormat;
 use crate::tensor::View;
 
@@ -80,72 +80,76 @@ pub(super) fn expert_format(layout: Layout) -> WeightFormat {
 }
 
 impl<B: Runtime> Weights<B> {
-    pub(super) fn load(
-        backend: &B,
-        checkpoint: &Checkpoint,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Self, Error> {
-        let Config { layers: count, vocab, hidden, .. } = *checkpoint.config();
-        let loader = Loader { backend, checkpoint };
+    pub(super) fn load(backend: &B, source: &dyn Source, progress: &mut dyn FnMut(Progress)) -> Result<Self, Error> {
+        let Config { layers: count, vocab, hidden, .. } = *source.config();
+        let loader = Loader { backend, source };
         let mut layers = Vec::with_capacity(count);
         for n in 0..count {
             progress(Progress { done: n as u64, total: count as u64 });
             layers.push(loader.layer(n)?);
         }
-        progress(Progress { done: count as u64, total: count as u64 });
-        Ok(Weights {
-            embedding: loader.constant(Part::Embedding, None)?,
-            head: loader.constant(Part::Head, Some((DType::Bf16, &[1, vocab, hidden])))?,
-            final_norm: loader.constant(Part::FinalNorm, None)?,
+        let weights = Weights {
+            embedding: loader.constant(Part::Embedding)?,
+            head: loader.rows(&[Part::Head], &[1, vocab, hidden])?,
+            final_norm: loader.constant(Part::FinalNorm)?,
             layers,
-        })
+        };
+        progress(Progress { done: count as u64, total: count as u64 });
+        Ok(weights)
     }
 }
 
 struct Loader<'a, B: Runtime> {
     backend: &'a B,
-    checkpoint: &'a Checkpoint,
+    source: &'a dyn Source,
 }
 
 impl<B: Runtime> Loader<'_, B> {
-    /// A tensor as it is stored, or its bytes under another type and shape of the same size.
-    fn constant(&self, part: Part, as_is: Option<(DType, &[usize])>) -> Result<Constant<B>, Error> {
-        let tensor = self.checkpoint.part(part)?;
-        let (dtype, shape) = as_is.unwrap_or((tensor.dtype, &tensor.shape));
-        Constant::import(self.backend, dtype, shape, &tensor.bytes)
+    fn typed(&self, part: Part, dtype: DType) -> Result<Constant<B>, Error> {
+        let Stored { shape, pieces, .. } = self.source.part(part)?;
+        Constant::of_pieces(self.backend, dtype, &shape, &pieces)
     }
 
-    fn linear(&self, n: usize, weight: LayerPart, bias: LayerPart) -> Result<Linear<B>, Error> {
-        Ok(Linear { weight: self.rows(n, &[weight])?, bias: self.rows(n, &[bias])? })
+    fn constant(&self, part: Part) -> Result<Constant<B>, Error> {
+        self.typed(part, DType::Bf16)
     }
 
-    /// Rows of one or several tensors as one expert's.
-    fn rows(&self, n: usize, parts: &[LayerPart]) -> Result<Constant<B>, Error> {
-        let tensor = |part: &LayerPart| self.checkpoint.part(Part::Layer(n, *part));
-        let tensors: Vec<HostTensor> = parts.iter().map(tensor).collect::<Result<_, _>>()?;
-        let rows = tensors.iter().filter_map(|t| t.shape.first()).sum();
-        let row = tensors.first().and_then(|t| t.shape.get(1..)).unwrap_or_default();
-        let shape: Vec<usize> = [1, rows].into_iter().chain(row.iter().copied()).collect();
-        let pieces: Vec<HostBytes> = tensors.into_iter().map(|t| t.bytes).collect();
-        Constant::of_pieces(self.backend, DType::Bf16, &shape, &pieces)
+    /// The rows of some tensors one after the other, seen in this shape.
+    fn rows(&self, parts: &[Part], shape: &[usize]) -> Result<Constant<B>, Error> {
+        let mut pieces = Vec::new();
+        for part in parts {
+            pieces.extend(self.source.part(*part)?.pieces);
+        }
+        Constant::of_pieces(self.backend, DType::Bf16, shape, &pieces)
     }
 
-    /// Queries, keys and values in one.: the original layout has them so.
-    fn qkv(&self, n: usize) -> Result<Linear<B>, Error> {
+    /// A linear layer of `n` columns: the rows of some weights, and their biases.
+    fn linear(
+        &self,
+        layer: usize,
+        weights: &[LayerPart],
+        biases: &[LayerPart],
+        n: usize,
+        k: usize,
+    ) -> Result<Linear<B>, Error> {
+        let of_layer = |parts: &[LayerPart]| parts.iter().map(|p| Part::Layer(layer, *p)).collect::<Vec<_>>();
+        Ok(Linear { weight: self.rows(&of_layer(weights), &[1, n, k])?, bias: self.rows(&of_layer(biases), &[1, n])? })
+    }
+
+    /// Queries, keys and values in one. The original layout has them so.
+    fn qkv(&self, layer: usize) -> Result<Linear<B>, Error> {
         use LayerPart as L;
-        let (weights, biases) = match self.checkpoint.layout() {
+        let (weights, biases) = match self.source.layout() {
             Layout::Original => (&[L::QkvWeight][..], &[L::QkvBias][..]),
             _ => (&[L::QWeight, L::KWeight, L::VWeight][..], &[L::QBias, L::KBias, L::VBias][..]),
         };
-        Ok(Linear { weight: self.rows(n, weights)?, bias: self.rows(n, biases)? })
+        let Config { hidden, q_heads, kv_heads, head_dim, .. } = *self.source.config();
+        self.linear(layer, weights, biases, (q_heads + 2 * kv_heads) * head_dim, hidden)
     }
 
     fn experts(&self, n: usize, [blocks, scales, tiles, bias]: [LayerPart; 4]) -> Result<Experts<B>, Error> {
-        let typed = |part, dtype| {
-            let tensor = self.checkpoint.part(Part::Layer(n, part))?;
-            Constant::import(self.backend, dtype, &tensor.shape, &tensor.bytes)
-        };
-        let (weight, scales) = match expert_format(self.checkpoint.layout()) {
+        let typed = |part, dtype| self.typed(Part::Layer(n, part), dtype);
+        let (weight, scales) = match expert_format(self.source.layout()) {
             WeightFormat::Mxfp4 => (typed(blocks, DType::E2m1x2)?, Some(typed(scales, DType::E8m0)?)),
             _ => (typed(tiles, DType::U8)?, None),
         };
@@ -154,14 +158,15 @@ impl<B: Runtime> Loader<'_, B> {
 
     fn layer(&self, n: usize) -> Result<LayerWeights<B>, Error> {
         use LayerPart as L;
-        let constant = |part| self.constant(Part::Layer(n, part), None);
+        let constant = |part| self.constant(Part::Layer(n, part));
+        let Config { hidden, experts, q_heads, head_dim, .. } = *self.source.config();
         Ok(LayerWeights {
             attn_norm: constant(L::AttnNorm)?,
             mlp_norm: constant(L::MlpNorm)?,
             qkv: self.qkv(n)?,
-            out: self.linear(n, L::OutWeight, L::OutBias)?,
+            out: self.linear(n, &[L::OutWeight], &[L::OutBias], hidden, q_heads * head_dim)?,
             sinks: constant(L::Sinks)?,
-            router: self.linear(n, L::RouterWeight, L::RouterBias)?,
+            router: self.linear(n, &[L::RouterWeight], &[L::RouterBias], experts, hidden)?,
             up: self.experts(n, [L::UpBlocks, L::UpScales, L::UpTiles, L::UpBias])?,
             down: self.experts(n, [L::DownBlocks, L::DownScales, L::DownTiles, L::DownBias])?,
         })

@@ -107,6 +107,8 @@ pub(super) fn cases(select: &Select) -> Result<Vec<Case>, Unknown> {
     }
     let mut known: Vec<String> = all.iter().map(|c| c.op.to_string()).collect();
     known.dedup();
+    // Its rows are those of `ModelOptions`.
+    known.push("model".into());
     if let Some(name) = select.ops.iter().find(|o| !known.contains(o)) {
         return Err(Unknown { what: "op", name: name.clone(), known });
     }

@@ -13,7 +13,7 @@ const MAX_CALLS: usize = 4096;
 const MAX_REPLAYS: f64 = 20_000.0;
 /// Pauses that are measured after, and how long they are.
 const BURSTS: usize = 3;
-const PAUSE: Duration = Duration::from_millis(60);
+pub(super) const PAUSE: Duration = Duration::from_millis(60);
 
 /// Microseconds a call.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,13 +12,14 @@ use clap::ValueEnum;
 use dropless::cuda::Cuda;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
-use dropless::testing::bench::{About, Options, Report, Select, run as measure};
+use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run as measure};
 use dropless::{Cpu, Timing};
 use lines::Extra;
 pub use lines::number;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,7 +35,19 @@ pub struct Args {
     /// Models whose dimensions to take: gpt-oss-20b, gpt-oss-120b, tiny [default: the first two]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     preset: Vec<String>,
-    /// Tokens of a call (sequences of a decode) [default: each row's own]
+    /// Measure a whole model, and of the ops those that --op names: the checkpoint in this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "synth")]
+    model: Option<PathBuf>,
+    /// The same with random weights of this preset, made on the way to the device
+    #[arg(long, value_name = "PRESET")]
+    synth: Option<String>,
+    /// Sequences of a model's decode [default: 1, 8, 32, 64]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    batch: Vec<usize>,
+    /// Tokens that each of them has [default: 512, and for one sequence 8192 and 32768 too]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    context: Vec<usize>,
+    /// Tokens of a call (sequences of a decode; of a model the prompt) [default: each row's own]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     tokens: Vec<usize>,
     /// Force this variant of the kernels
@@ -76,19 +89,26 @@ enum Format {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.seconds.is_finite() && args.seconds > 0.0, "--seconds must be above zero");
-    anyhow::ensure!(!args.tokens.contains(&0), "--tokens must be above zero");
+    for (name, list) in [("--tokens", &args.tokens), ("--batch", &args.batch), ("--context", &args.context)] {
+        anyhow::ensure!(!list.contains(&0), "{name} must be above zero");
+    }
     // Before the minutes of measuring: files that cannot be read.
     let goals = args.goals.as_deref().map(goals::read).transpose()?;
     let before = args.compare.as_deref().map(compare::read).transpose()?;
     let report = match backends::one(&args.backend)? {
-        Choice::Cpu => on(&Cpu::new(), args)?,
-        Choice::Cuda => on(&Cuda::new(0)?, args)?,
+        Choice::Cpu => on(&Arc::new(Cpu::new()), args)?,
+        Choice::Cuda => on(&Arc::new(Cuda::new(0)?), args)?,
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let extra = Extra { goals: goals.as_deref(), before: before.as_ref() };
+    let model = match model(args).map(|m| m.weights) {
+        Some(Weights::Checkpoint(dir)) => format!("--model {}", dir.display()),
+        Some(Weights::Random(preset)) => format!("--synth {preset}"),
+        None => String::new(),
+    };
+    let extra = Extra { goals: goals.as_deref(), before: before.as_ref(), model: &model };
     match args.format {
         Format::Table => output::table(&lines::table(&report, &extra))?,
         Format::Md => print(&lines::markdown(&lines::table(&report, &extra)))?,
@@ -105,17 +125,42 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if report.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn on<B: Timing + AllOps>(backend: &B, args: &Args) -> anyhow::Result<Report> {
+/// The name of the rows of a whole model.
+const MODEL: &str = "model";
+
+/// The rows of a model that are asked for. Prompts, or batches and contexts, leave the others out.
+fn model(args: &Args) -> Option<ModelOptions> {
+    let weights = match (&args.model, &args.synth) {
+        (Some(dir), _) => Weights::Checkpoint(dir.clone()),
+        (None, Some(preset)) => Weights::Random(preset.clone()),
+        (None, None) if args.op.iter().any(|op| op == MODEL) => {
+            Weights::Random(args.preset.first().cloned().unwrap_or_else(|| "gpt-oss-20b".into()))
+        }
+        (None, None) => return None,
+    };
+    let usual = ModelOptions::new(weights);
+    let or = |given: &[usize], usual| if given.is_empty() { vec![usual] } else { given.to_vec() };
+    let (batches, contexts) = (or(&args.batch, 1), or(&args.context, 512));
+    let product = batches.iter().flat_map(|s| contexts.iter().map(|c| (*s, *c)));
+    let (some_prefill, some_decode) = (!args.tokens.is_empty(), !args.batch.is_empty() || !args.context.is_empty());
+    Some(match (some_prefill, some_decode) {
+        (false, false) => usual,
+        (true, false) => ModelOptions { prefill: args.tokens.clone(), decode: Vec::new(), ..usual },
+        (false, true) => ModelOptions { prefill: Vec::new(), decode: product.collect(), ..usual },
+        (true, true) => ModelOptions { prefill: args.tokens.clone(), decode: product.collect(), ..usual },
+    })
+}
+
+fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args) -> anyhow::Result<Report> {
+    let model = model(args);
+    // A model alone, unless ops are named.
+    let ops = if model.is_some() && args.op.is_empty() { vec![MODEL.into()] } else { args.op.clone() };
     let options = Options {
-        select: Select {
-            ops: args.op.clone(),
-            presets: args.preset.clone(),
-            cases: args.case.clone(),
-            tokens: args.tokens.clone(),
-        },
+        select: Select { ops, presets: args.preset.clone(), cases: args.case.clone(), tokens: args.tokens.clone() },
         variant: args.variant.clone(),
         seconds: args.seconds,
         openai_weights: args.openai_weights,
+        model,
     };
     let bar = output::spinner();
     let report = measure(backend, &options, &about(&args.backend), |what| {

@@ -143,7 +143,7 @@ mod tests {
         let rows = vec![row("moe_mlp1", "20b", 4, 40.0), row("linear", "<odd>", 64, 12.5)];
         let mut report = Report { rows, ..Report::default() };
         (report.roof.gbps.rate, report.roof.tflops.rate) = (4000.0, 700.0);
-        let page = page(&report, &Extra { goals: None, before: None });
+        let page = page(&report, &Extra::default());
         assert_eq!(page.matches("<circle").count(), 2);
         assert_eq!(page.matches("<tr>").count(), 3);
         assert!(page.contains("&lt;odd&gt;") && !page.contains("<odd>"));
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_page_of_nothing_is_still_a_page() {
-        let page = page(&Report::default(), &Extra { goals: None, before: None });
+        let page = page(&Report::default(), &Extra::default());
         assert!(page.contains("</html>") && !page.contains("NaN") && !page.contains("inf"), "{page}");
     }
 

@@ -5,13 +5,18 @@ use super::{compare, goals};
 use dropless::testing::bench::{Report, Row};
 
 /// What is printed beside the rows.
+#[derive(Default)]
 pub struct Extra<'a> {
     pub goals: Option<&'a [Goal]>,
     pub before: Option<&'a Report>,
+    /// How the command was told which model.
+    pub model: &'a str,
 }
 
-const HEADING: [&str; 13] =
-    ["op", "case", "tokens", "us", "p20", "p80", "burst", "TFLOP/s", "GB/s", "roof us", "roof %", "rel err", "variant"];
+const HEADING: [&str; 14] = [
+    "op", "case", "tokens", "tokens/s", "us", "p20", "p80", "burst", "TFLOP/s", "GB/s", "roof us", "roof %", "rel err",
+    "variant",
+];
 
 /// The rows as cells, the heading first.
 pub fn table(report: &Report, extra: &Extra<'_>) -> Vec<Vec<String>> {
@@ -29,7 +34,10 @@ pub fn table(report: &Report, extra: &Extra<'_>) -> Vec<Vec<String>> {
 
 fn line(row: &Row, extra: &Extra<'_>) -> Vec<String> {
     let mut line = vec![row.op.clone(), row.case.clone(), row.tokens.to_string()];
-    line.extend([row.us_median, row.us_p20, row.us_p80, row.us_burst, row.tflops, row.gbps, row.roof_us].map(number));
+    line.extend(
+        [row.tokens_per_s, row.us_median, row.us_p20, row.us_p80, row.us_burst, row.tflops, row.gbps, row.roof_us]
+            .map(number),
+    );
     line.extend([format!("{:.0}", row.roof_pct), format!("{:.1e}", row.rel_err), row.variant.clone()]);
     let none = || "-".to_string();
     if let Some(all) = extra.goals {
@@ -74,13 +82,22 @@ pub fn notes(report: &Report, extra: &Extra<'_>, backend: &str) -> String {
         out += &format!("goal {}\n", with_unit(goal.goal, &goal.unit));
     }
     if let Some(row) = report.rows.iter().min_by(|a, b| a.roof_pct.total_cmp(&b.roof_pct)) {
-        out += &format!("farthest from its roof, again: {}\n", repro(row));
+        out += &format!("farthest from its roof, again: {}\n", repro(row, extra.model));
     }
     out
 }
 
 /// The command that measures one row again.
-pub fn repro(row: &Row) -> String {
+pub fn repro(row: &Row, model: &str) -> String {
+    let Row { backend, case, tokens, .. } = row;
+    if row.op == "model" {
+        return match case.rsplit_once("decode ctx") {
+            Some((_, context)) => {
+                format!("dropless bench --backend {backend} {model} --batch {tokens} --context {context}")
+            }
+            None => format!("dropless bench --backend {backend} {model} --tokens {tokens}"),
+        };
+    }
     format!("dropless bench --backend {} --op {} --case \"{}\" --tokens {}", row.backend, row.op, row.case, row.tokens)
 }
 
@@ -139,10 +156,10 @@ pub(super) mod tests {
         let goal =
             r#"[{"backend":"cuda","op":"moe_mlp1","case":"20b","tokens":4,"unit":"us","goal":39.0,"peer":52.6}]"#;
         let goals: Vec<Goal> = serde_json::from_str(goal).unwrap();
-        let table = table(&report, &Extra { goals: Some(&goals), before: Some(&report) });
+        let table = table(&report, &Extra { goals: Some(&goals), before: Some(&report), model: "" });
         assert!(table.iter().all(|line| line.len() == HEADING.len() + 5), "{table:?}");
-        assert_eq!(table[1][13..], ["39.00", "52.60", "faster", "40.00", "+0.0%"]);
-        assert_eq!(table[2][13..], ["-", "-", "-", "1.00", "+0.0%"]);
+        assert_eq!(table[1][14..], ["39.00", "52.60", "faster", "40.00", "+0.0%"]);
+        assert_eq!(table[2][14..], ["-", "-", "-", "1.00", "+0.0%"]);
     }
 
     #[test]
@@ -153,12 +170,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn rows_of_a_model_are_repeated_by_prompt_or_batch() {
+        let again = |case, tokens| repro(&row("model", case, tokens, 1.0), "--synth tiny");
+        assert_eq!(again("tiny prefill", 512), "dropless bench --backend cuda --synth tiny --tokens 512");
+        let decode = "dropless bench --backend cuda --synth tiny --batch 8 --context 64";
+        assert_eq!(again("tiny decode ctx64", 8), decode);
+    }
+
+    #[test]
     fn notes_say_what_is_missing_and_how_to_repeat() {
         let report = Report { rows: vec![row("moe_mlp1", "20b", 4, 40.0)], ..Report::default() };
         let goal =
             r#"[{"backend":"cuda","op":"model","case":"c","tokens":1,"unit":"tokens/s","goal":800,"peer":null}]"#;
         let goals: Vec<Goal> = serde_json::from_str(goal).unwrap();
-        let notes = notes(&report, &Extra { goals: Some(&goals), before: None }, "cuda");
+        let notes = notes(&report, &Extra { goals: Some(&goals), before: None, model: "" }, "cuda");
         assert!(notes.contains("not measured: model c 1, goal 800.0 tokens/s"), "{notes}");
         assert!(notes.contains("dropless bench --backend cuda --op moe_mlp1 --case \"20b\" --tokens 4"), "{notes}");
     }
