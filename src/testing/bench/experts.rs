@@ -33,7 +33,8 @@ impl Format {
     }
 }
 
-type Named<B> = Vec<(&'static str, Arc<Slot<B>>)>;
+/// Operands by name.
+pub(super) type Named<B> = Vec<(&'static str, Arc<Slot<B>>)>;
 
 /// Weights of both GEMMs, made when first needed.
 pub(super) struct Experts<B: Runtime> {

@@ -1,14 +1,14 @@
 //! The mixture-of-experts rows: parts of a layer, and all of it from router logits on.
 
+mod check;
+
 use super::catalog::Preset;
-use super::check::{relative_error, sample};
-use super::experts::{Experts, Format};
+use super::experts::Format;
 use super::operand::{Call, Slot};
 use super::pattern::Pattern;
 use super::routing::{self, Routing};
 use super::{Measured, Runner};
 use crate::backend::{Runtime, Timing};
-use crate::cpu::Cpu;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -16,6 +16,7 @@ use crate::kernel::AllOps;
 use crate::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
 use crate::op::moe::DispatchSpec;
 use crate::op::{GroupedGemmSpec, Swiglu, WeightFormat, Work};
+use check::{check_block, check_mlp1, check_mlp2};
 use std::sync::Arc;
 
 /// Which part of the layer.
@@ -166,142 +167,6 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             out: filled(&[tokens, p.hidden])?,
         })
     }
-}
-
-/// The tokens that are checked, and their own routing.
-struct Sampled {
-    tokens: Vec<usize>,
-    routing: Routing,
-}
-
-impl Sampled {
-    fn new<B: Runtime>(p: &Preset, operands: &Operands<B>) -> Result<Self, Error> {
-        let logits = &operands.logits[0];
-        let tokens = sample(logits.shape[0], 4);
-        let row = p.experts * logits.dtype.bytes();
-        let bytes = logits.bytes.as_slice();
-        let rows: Vec<u8> = tokens.iter().flat_map(|t| &bytes[t * row..(t + 1) * row]).copied().collect();
-        let logits = HostTensor::new(logits.dtype, &[tokens.len(), p.experts], rows.into())?;
-        Ok(Sampled { routing: Routing::of(p, &logits)?, tokens })
-    }
-
-    /// For each assignment of these tokens: its row among them, and among all.
-    fn rows(&self, p: &Preset, all: &Routing) -> Vec<(usize, usize)> {
-        let (here, all) = (self.routing.inverse.to_i32().unwrap_or_default(), all.inverse.to_i32().unwrap_or_default());
-        let assignment = |a: usize| self.tokens[a / p.top_k] * p.top_k + a % p.top_k;
-        here.iter().enumerate().map(|(a, row)| (*row as usize, all[assignment(a)] as usize)).collect()
-    }
-}
-
-fn rows_of(tensors: &[HostTensor], row: &[usize], dtype: DType) -> Result<HostTensor, Error> {
-    let bytes: Vec<u8> = tensors.iter().flat_map(|t| t.bytes.as_slice()).copied().collect();
-    HostTensor::new(dtype, &[&[tensors.len()], row].concat(), bytes.into())
-}
-
-/// The oracle's expert rows \[sampled tokens * k, I\].
-fn oracle_mlp1<B: Runtime>(
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-    sampled: &Sampled,
-) -> Result<HostTensor, Error> {
-    let cpu = Cpu::oracle();
-    let x: Vec<HostTensor> = sampled.tokens.iter().map(|t| operands.x.host_rows(*t, 1)).collect::<Result<_, _>>()?;
-    let tokens = sampled.tokens.len();
-    let d = Slot::empty(&cpu, DType::F64, &[tokens * p.top_k, p.intermediate], 1)?;
-    let mut named = vec![
-        ("a", Slot::import(&cpu, &rows_of(&x, &[p.hidden], DType::Bf16)?)?),
-        ("offsets", Slot::import(&cpu, &sampled.routing.offsets)?),
-        ("row_index", Slot::import(&cpu, &sampled.routing.sorted)?),
-        ("d", d.clone()),
-    ];
-    named.extend(experts.up_on_host(&cpu)?);
-    let spec = GroupedGemmSpec { d: DType::F64, ..mlp1(p, tokens, experts.format().of_spec()) };
-    Call::new(&cpu, spec, Default::default(), named)?.run(&cpu)?;
-    d.read(&cpu)
-}
-
-/// The oracle's token rows \[sampled tokens, H\] from expert rows.
-fn oracle_mlp2<B: Runtime>(
-    p: &Preset,
-    experts: &Experts<B>,
-    activated: &HostTensor,
-    sampled: &Sampled,
-) -> Result<HostTensor, Error> {
-    let (cpu, tokens) = (Cpu::oracle(), sampled.tokens.len());
-    let d = Slot::empty(&cpu, DType::F64, &[tokens, p.hidden], 1)?;
-    let mut named = vec![
-        ("a", Slot::import(&cpu, activated)?),
-        ("offsets", Slot::import(&cpu, &sampled.routing.offsets)?),
-        ("row_of", Slot::import(&cpu, &sampled.routing.inverse)?),
-        ("combine_weight", Slot::import(&cpu, &sampled.routing.weight)?),
-        ("d", d.clone()),
-    ];
-    named.extend(experts.down_on_host(&cpu)?);
-    let spec = mlp2(p, tokens, experts.format().of_spec());
-    let spec = GroupedGemmSpec { a: activated.dtype, d: DType::F64, ..spec };
-    Call::new(&cpu, spec, Default::default(), named)?.run(&cpu)?;
-    d.read(&cpu)
-}
-
-fn check_mlp1<B: Timing + AllOps>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-    call: &Call<GroupedGemmSpec, B>,
-) -> Result<f64, Error> {
-    call.run(backend)?;
-    let sampled = Sampled::new(p, operands)?;
-    let want = oracle_mlp1(p, experts, operands, &sampled)?.to_f64();
-    let (mut got, mut wanted) = (Vec::new(), Vec::new());
-    for (here, there) in sampled.rows(p, &operands.routing[0]) {
-        got.extend(operands.activated.read_rows(backend, there, 1)?.to_f64());
-        wanted.extend_from_slice(&want[here * p.intermediate..(here + 1) * p.intermediate]);
-    }
-    Ok(relative_error(&got, &wanted))
-}
-
-fn check_mlp2<B: Timing + AllOps>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-    call: &Call<GroupedGemmSpec, B>,
-) -> Result<f64, Error> {
-    call.run(backend)?;
-    let sampled = Sampled::new(p, operands)?;
-    let mut rows = sampled.rows(p, &operands.routing[0]);
-    rows.sort_unstable();
-    let activated: Vec<HostTensor> =
-        rows.iter().map(|(_, there)| operands.activated.host_rows(*there, 1)).collect::<Result<_, _>>()?;
-    let activated = rows_of(&activated, &[p.intermediate], DType::Bf16)?;
-    let want = oracle_mlp2(p, experts, &activated, &sampled)?;
-    compare_tokens(backend, operands, &sampled, &want)
-}
-
-fn check_block<B: Timing + AllOps>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-) -> Result<f64, Error> {
-    let sampled = Sampled::new(p, operands)?;
-    let activated = oracle_mlp1(p, experts, operands, &sampled)?;
-    let want = oracle_mlp2(p, experts, &activated, &sampled)?;
-    compare_tokens(backend, operands, &sampled, &want)
-}
-
-fn compare_tokens<B: Runtime>(
-    backend: &B,
-    operands: &Operands<B>,
-    sampled: &Sampled,
-    want: &HostTensor,
-) -> Result<f64, Error> {
-    let got: Vec<HostTensor> =
-        sampled.tokens.iter().map(|t| operands.out.read_rows(backend, *t, 1)).collect::<Result<_, _>>()?;
-    let got: Vec<f64> = got.iter().flat_map(HostTensor::to_f64).collect();
-    Ok(relative_error(&got, &want.to_f64()))
 }
 
 /// Bytes of one expert: codes, scales, bias.
