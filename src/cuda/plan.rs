@@ -132,6 +132,8 @@ impl<O: CudaOp> Provide<O> for Cuda {
         scratch: ViewMut<'_, Self>,
         queue: &mut Stream<'_>,
     ) -> Result<(), Error> {
+        // For whatever a launch asks the driver for: descriptors of the copy engine are made in a context too.
+        let _entered = plan.device.enter()?;
         O::launch(plan, args, *scratch.mem(), queue)
     }
 }
