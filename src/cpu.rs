@@ -6,6 +6,7 @@
 //! derived. Rows run in parallel; the result does not depend on how. Scratch is zero bytes: intermediate results live on the
 //! heap for the length of a call.
 
+mod argmax;
 mod cache;
 mod embedding;
 mod faults;

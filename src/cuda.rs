@@ -4,6 +4,7 @@
 //! go into its `CUstream` ([`Stream::from_raw`]). All are plain integers and pointers, so it does not matter which binding
 //! the engine uses. Programs without an engine take [`Cuda::new`] and the [`Runtime`](crate::Runtime).
 
+mod argmax;
 pub mod choose;
 mod discover;
 mod driver;

@@ -3,7 +3,9 @@
 use crate::backend::{Backend, Hint, Provide, Scratch};
 use crate::dtype::DType;
 use crate::error::{Error, SpecError};
-use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec};
+use crate::op::{
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+};
 use crate::op::{Op, moe};
 use crate::tensor::ViewMut;
 
@@ -91,11 +93,21 @@ impl<B: Provide<FlashAttnSpec>> FlashAttention for B {}
 
 /// Backends with the small ops that a model needs around the three hard ones.
 pub trait SmallOps:
-    Provide<RmsNormSpec> + Provide<RopeSpec> + Provide<KvAppendSpec> + Provide<EmbeddingSpec> + Provide<SwigluSpec>
+    Provide<RmsNormSpec>
+    + Provide<RopeSpec>
+    + Provide<KvAppendSpec>
+    + Provide<EmbeddingSpec>
+    + Provide<SwigluSpec>
+    + Provide<ArgmaxSpec>
 {
 }
 impl<B> SmallOps for B where
-    B: Provide<RmsNormSpec> + Provide<RopeSpec> + Provide<KvAppendSpec> + Provide<EmbeddingSpec> + Provide<SwigluSpec>
+    B: Provide<RmsNormSpec>
+        + Provide<RopeSpec>
+        + Provide<KvAppendSpec>
+        + Provide<EmbeddingSpec>
+        + Provide<SwigluSpec>
+        + Provide<ArgmaxSpec>
 {
 }
 

@@ -6,6 +6,7 @@
 //! every call.
 
 mod any;
+pub mod argmax;
 #[cfg(feature = "testing")]
 pub mod cases;
 pub mod embedding;
@@ -20,6 +21,7 @@ pub mod rope;
 pub mod swiglu;
 
 pub use any::AnySpec;
+pub use argmax::{ArgmaxArgs, ArgmaxSpec};
 pub use embedding::{EmbeddingArgs, EmbeddingSpec};
 pub use fault::Fault;
 pub use flash_attn::{FlashAttnArgs, FlashAttnSpec, KvIndex, Lse, Mask, Window};

@@ -181,7 +181,9 @@ fn every_case_is_legal_and_has_its_own_name() {
             assert!(case.op.check().is_ok(), "{} {}: {:?}", O::NAME, case.name, case.op.check());
         }
     }
-    use dropless::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RopeSpec, SwigluSpec, moe};
+    use dropless::op::{
+        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RopeSpec, SwigluSpec, moe,
+    };
     check::<GroupedGemmSpec>();
     check::<FlashAttnSpec>();
     check::<moe::RouteSpec>();
@@ -194,4 +196,5 @@ fn every_case_is_legal_and_has_its_own_name() {
     check::<RmsNormSpec>();
     check::<SwigluSpec>();
     check::<EmbeddingSpec>();
+    check::<ArgmaxSpec>();
 }

@@ -115,6 +115,7 @@ proptest! {
         answers(RmsNormSpec { rows: tokens, dim, eps: 1e-5.into(), x, weight: x, out: x, residual: true })?;
         answers(SwigluSpec { rows: tokens, width: dim, x, out: x, swiglu: Swiglu::SILU })?;
         answers(EmbeddingSpec { tokens, vocab: positions, dim, table: x, out: x })?;
+        answers(ArgmaxSpec { rows: tokens, columns: dim, x })?;
         answers(RopeSpec { tokens, heads, head_dim, positions, x, out: x, table, pairing })?;
         answers(KvAppendSpec {
             tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, store, positions, table, pairing,

@@ -1,7 +1,10 @@
 //! Any op's spec, where a program handles them alike: command lines, catalogs, caches of plans.
 
 use super::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
-use super::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Op, RmsNormSpec, RopeSpec, SwigluSpec, Work};
+use super::{
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Op, RmsNormSpec, RopeSpec, SwigluSpec,
+    Work,
+};
 use crate::error::SpecError;
 
 /// Applies a generic expression to the spec inside: `each!(any, op => Op::work(op))`.
@@ -21,6 +24,7 @@ macro_rules! each_spec {
             $crate::op::AnySpec::RmsNorm($op) => $then,
             $crate::op::AnySpec::Swiglu($op) => $then,
             $crate::op::AnySpec::Embedding($op) => $then,
+            $crate::op::AnySpec::Argmax($op) => $then,
         }
     };
 }
@@ -52,6 +56,8 @@ pub enum AnySpec {
     Swiglu(SwigluSpec),
     /// Rows of a table.
     Embedding(EmbeddingSpec),
+    /// Index of the largest element.
+    Argmax(ArgmaxSpec),
 }
 
 impl AnySpec {

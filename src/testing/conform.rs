@@ -31,7 +31,9 @@ use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use crate::op::cases::{Case, Cases, Data};
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
-use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec};
+use crate::op::{
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+};
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::random::Random;
 use crate::testing::report::{Filter, Report, Row, Status};
@@ -84,6 +86,7 @@ fn every_op<B: AllOps>(visitor: &mut impl PerOp<B>) {
     visitor.op::<RmsNormSpec>();
     visitor.op::<SwigluSpec>();
     visitor.op::<EmbeddingSpec>();
+    visitor.op::<ArgmaxSpec>();
 }
 
 /// Judges the cases of each op that the filter takes.

@@ -1,9 +1,9 @@
-//! rms_norm, rope, kv_append, embedding, swiglu, and what all ops share.
+//! rms_norm, rope, kv_append, embedding, argmax, swiglu, and what all ops share.
 
 use super::*;
 use dropless::op::{
-    EmbeddingArgs, EmbeddingSpec, GateUp, KvAppendArgs, KvAppendSpec, KvStore, PageLayout, Pairing, RmsNormArgs,
-    RmsNormSpec, RopeArgs, RopeSpec, Swiglu, SwigluArgs, SwigluSpec,
+    ArgmaxArgs, ArgmaxSpec, EmbeddingArgs, EmbeddingSpec, GateUp, KvAppendArgs, KvAppendSpec, KvStore, PageLayout,
+    Pairing, RmsNormArgs, RmsNormSpec, RopeArgs, RopeSpec, Swiglu, SwigluArgs, SwigluSpec,
 };
 use dropless::{View, ViewMut};
 
@@ -19,6 +19,16 @@ fn embedding_copies_rows_and_zeroes_unknown_tokens() {
     run(&Cpu::new(), embedding(DType::Bf16, DType::F32), args);
     assert_eq!(values(&y), [3.0, 4.0, 0.0, 0.0, 1.0, -2.5]);
     assert_eq!(faults(&word), [Fault::TokenId]);
+}
+
+#[test]
+fn argmax_takes_the_first_of_the_largest() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let rows = [[1.0, 3.0, 3.0], [-0.0, 0.0, -1.0], [-inf, -inf, -inf], [0.0, nan, 9.0], [inf, 0.0, 1.0]];
+    let (x, mut ids) = (floats(DType::F32, &[5, 3], rows.as_flattened()), unwritten(DType::I32, &[5]));
+    let spec = ArgmaxSpec { rows: 5, columns: 3, x: DType::F32 };
+    run(&Cpu::new(), spec, ArgmaxArgs { x: x.view(), ids: ids.view_mut() });
+    assert_eq!(values(&ids), [1.0, 0.0, 0.0, -1.0, -1.0]);
 }
 
 #[test]

@@ -78,7 +78,9 @@ impl<B: Replay + AllOps> Model<B> {
         self.check(batch, want.routing)?;
         let total = batch.iter().map(|feed| feed.tokens.len()).sum::<usize>();
         if total == batch.len() && want.routing.is_none() && want.record.is_none() {
-            return self.decode(batch);
+            self.decode(batch)?;
+            let shape = [batch.len(), self.parts.dims.config.vocab];
+            return self.parts.work().logits.read_prefix(&*self.backend, &shape);
         }
         let lengths: Vec<usize> = batch.iter().map(|feed| feed.tokens.len()).collect();
         let (k, mut at, mut logits) = (self.parts.dims.config.top_k, 0, Vec::new());
@@ -110,14 +112,26 @@ impl<B: Replay + AllOps> Model<B> {
         HostTensor::new(self.parts.dims.wide(), &[rows, self.parts.dims.config.vocab], logits.into())
     }
 
-    /// As [`Model::forward_batch`], and of each sequence the most likely next token, the lowest id among equal ones.
+    /// As [`Model::forward_batch`], and of each sequence the most likely next token, the lowest id among equal ones. In a
+    /// decode step the device chooses.
     ///
     /// # Errors
     /// As [`Model::forward_batch`], and [`Error::Input`] where a logit is NaN or +inf.
     pub fn next_tokens(&mut self, batch: &mut [Feed<'_>]) -> Result<Vec<u32>, Error> {
-        let logits = self.forward_batch(batch, Forward::LAST)?.to_f64();
-        let mut greedy = Sampler::new(Sampling::Greedy)?;
-        logits.chunks_exact(self.parts.dims.config.vocab).map(|row| greedy.next(row)).collect()
+        if batch.iter().any(|feed| feed.tokens.len() != 1) {
+            let logits = self.forward_batch(batch, Forward::LAST)?.to_f64();
+            let mut greedy = Sampler::new(Sampling::Greedy)?;
+            return logits.chunks_exact(self.parts.dims.config.vocab).map(|row| greedy.next(row)).collect();
+        }
+        self.check(batch, None)?;
+        self.decode(batch)?;
+        let picked = self.parts.work().picked.read_prefix(&*self.backend, &[batch.len()])?.to_i32();
+        let id = |(sequence, id): (usize, i32)| {
+            let problem =
+                || Error::input(format!("logits of sequence {sequence}"), "hold NaN or +inf: no token can be chosen");
+            u32::try_from(id).map_err(|_| problem())
+        };
+        picked.unwrap_or_default().into_iter().enumerate().map(id).collect()
     }
 
     fn check(&self, batch: &[Feed<'_>], routing: Option<&[i32]>) -> Result<(), Error> {
@@ -153,8 +167,8 @@ impl<B: Replay + AllOps> Model<B> {
         }
     }
 
-    /// One token of each sequence, replayed.
-    fn decode(&mut self, batch: &mut [Feed<'_>]) -> Result<HostTensor, Error> {
+    /// One token of each sequence, replayed: logits and the greedy choice are on the device then.
+    fn decode(&mut self, batch: &mut [Feed<'_>]) -> Result<(), Error> {
         let Model { backend, parts, decodes, .. } = self;
         let recorded = match decodes.entry(batch.len()) {
             Entry::Occupied(known) => &*known.into_mut(),
@@ -164,11 +178,10 @@ impl<B: Replay + AllOps> Model<B> {
         let next: Vec<Next<'_>> = next.collect();
         parts.work().indices.write(&**backend, &parts.dims, &next)?;
         backend.replay(recorded)?;
-        let logits = parts.work().logits.read_prefix(&**backend, &[batch.len(), parts.dims.config.vocab])?;
         for Feed { session, .. } in batch {
             session.len += 1;
         }
-        Ok(logits)
+        Ok(())
     }
 
     /// All layers and the final norm, over one chunk.

@@ -26,6 +26,8 @@ pub(super) struct Workspace<B: Runtime> {
     pub moe: MoeBuffers<B>,
     /// \[at least HEAD_ROWS, vocab\].
     pub logits: Tensor<B>,
+    /// i32 \[max_sequences\]: the most likely next token of each.
+    pub picked: Tensor<B>,
     pub indices: Indices<B>,
     pub cache: Vec<LayerCache<B>>,
 }
@@ -47,6 +49,7 @@ impl<B: Runtime> Workspace<B> {
             attended: new(act, &[t, q])?,
             moe: MoeBuffers::new(backend, &dims.moe(t))?,
             logits: new(dims.wide(), &[HEAD_ROWS.min(t).max(dims.max_sequences), dims.config.vocab])?,
+            picked: new(DType::I32, &[dims.max_sequences])?,
             indices: Indices::new(backend, dims)?,
             cache: dims.layer_paging.iter().map(layer).collect::<Result<_, _>>()?,
         })

@@ -5,7 +5,7 @@ use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::op::cases::{Cases, Data};
-use crate::op::{EmbeddingSpec, KvAppendSpec, Pairing, RmsNormSpec, RopeSpec, YarnRope};
+use crate::op::{ArgmaxSpec, EmbeddingSpec, KvAppendSpec, Pairing, RmsNormSpec, RopeSpec, YarnRope};
 use crate::testing::harness::Outputs;
 use crate::testing::random::Random;
 
@@ -193,6 +193,37 @@ impl Conform for EmbeddingSpec {
     }
 
     /// Rounded once, exactly.
+    fn bounds(&self, _: &Inputs, _: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl Conform for ArgmaxSpec {
+    /// Extreme rows hold equal largest values, zeros of both signs, -inf alone, NaN, +inf.
+    fn fill(&self, data: Data, random: &mut Random) -> Result<Inputs, Error> {
+        let mut x: Vec<f64> = (0..self.rows * self.columns).map(|_| random.real(-8.0, 4.0)).collect();
+        if data == Data::Extreme {
+            for (r, row) in x.chunks_exact_mut(self.columns).enumerate() {
+                let mut set = |value: f64, times: usize| (0..times).for_each(|_| row[random.below(row.len())] = value);
+                match r % 5 {
+                    0 => set(4096.0, 5),
+                    1 => set(f64::NAN, 1),
+                    2 => set(f64::INFINITY, 1),
+                    3 => row.fill(f64::NEG_INFINITY),
+                    _ => {
+                        row.iter_mut().for_each(|v| *v = -v.abs());
+                        (0..4).for_each(|i| row[random.below(self.columns)] = if i % 2 == 0 { -0.0 } else { 0.0 });
+                    }
+                }
+            }
+        }
+        Ok(vec![("x", HostTensor::from_f64(self.x, &[self.rows, self.columns], &x)?)])
+    }
+
+    fn oracle(&self) -> Self {
+        *self
+    }
+
     fn bounds(&self, _: &Inputs, _: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error> {
         Ok(Vec::new())
     }

@@ -5,13 +5,13 @@ use anyhow::bail;
 use dropless::op::grouped_gemm::LocalExperts;
 use dropless::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless::op::{
-    AnySpec, Combine, EmbeddingSpec, Epilogue, FlashAttnSpec, Gather, GroupedGemmSpec, KvAppendSpec, KvIndex, KvStore,
-    Lse, Mask, Op, Pairing, RmsNormSpec, RopeSpec, Swiglu, SwigluSpec, WeightFormat, Window,
+    AnySpec, ArgmaxSpec, Combine, EmbeddingSpec, Epilogue, FlashAttnSpec, Gather, GroupedGemmSpec, KvAppendSpec,
+    KvIndex, KvStore, Lse, Mask, Op, Pairing, RmsNormSpec, RopeSpec, Swiglu, SwigluSpec, WeightFormat, Window,
 };
 use dropless::{DType, Scalar};
 
 /// NAMEs of the ops that have a shape.
-pub const OPS: [&str; 12] = [
+pub const OPS: [&str; 13] = [
     GroupedGemmSpec::NAME,
     FlashAttnSpec::NAME,
     DispatchSpec::NAME,
@@ -24,6 +24,7 @@ pub const OPS: [&str; 12] = [
     RmsNormSpec::NAME,
     SwigluSpec::NAME,
     EmbeddingSpec::NAME,
+    ArgmaxSpec::NAME,
 ];
 
 /// Positions of gpt-oss's tables.
@@ -85,6 +86,11 @@ pub fn spec(op: &str, shape: &[String]) -> anyhow::Result<AnySpec> {
             dim: v.count("dim", 2880),
             table: v.float("table", DType::Bf16),
             out: v.float("out", DType::F32),
+        }),
+        ArgmaxSpec::NAME => AnySpec::Argmax(ArgmaxSpec {
+            rows: v.need("rows"),
+            columns: v.count("columns", 201_088),
+            x: v.float("x", DType::F32),
         }),
         _ => bail!("there is no op {op:?} with a shape; there are {}", OPS.join(", ")),
     };
