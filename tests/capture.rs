@@ -3,10 +3,10 @@
 
 use dropless::op::RmsNormSpec;
 use dropless::op::cases::{Cases, Data};
-use dropless::testing::conform::Conform;
+use dropless::testing::conform::{Conform, Same, same};
 use dropless::testing::harness::{self, Options};
 use dropless::testing::random::Random;
-use dropless::testing::{Filter, Report, Status, conform};
+use dropless::testing::{Filter, Report, Status};
 use dropless::{Cpu, Error};
 
 /// Nothing failed, something passed; only f64, which is the oracle's, was skipped.
@@ -32,7 +32,7 @@ fn replays_read_what_lies_in_memory_then() {
 
 #[test]
 fn recorded_on_the_cpu() {
-    assert_replays(&conform::replays(&Cpu::new(), &Filter::default(), |_| {}));
+    assert_replays(&same(&Cpu::new(), Same::Replayed, &Filter::default(), |_| {}));
 }
 
 #[cfg(feature = "cuda")]
@@ -48,7 +48,7 @@ mod cuda {
     #[test]
     fn captured_in_a_graph() {
         let Some(cuda) = device() else { return };
-        assert_replays(&conform::replays(&cuda, &Filter::default(), |_| {}));
+        assert_replays(&same(&cuda, Same::Replayed, &Filter::default(), |_| {}));
     }
 
     /// The variants that the chooser takes for larger calls alone too.
@@ -57,7 +57,7 @@ mod cuda {
         let Some(cuda) = device() else { return };
         for (op, variant) in dropless::cuda::variants() {
             let filter = Filter { ops: vec![op.into()], variant: Some(variant.into()), ..Filter::default() };
-            let report = conform::replays(&cuda, &filter, |_| {});
+            let report = same(&cuda, Same::Replayed, &filter, |_| {});
             let failed: Vec<String> =
                 report.with(Status::Failed).map(|r| format!("{}: {}", r.case, r.message)).collect();
             assert!(failed.is_empty(), "{op} {variant}: {failed:#?}");
@@ -72,6 +72,6 @@ mod cuda {
         let refused = cuda.capture(|_| Err(Error::input("a call", "refused")));
         assert!(refused.err().is_some_and(|e| e.to_string().contains("refused")));
         let filter = Filter { ops: vec!["rms_norm".into()], ..Filter::default() };
-        assert_replays(&conform::replays(&cuda, &filter, |_| {}));
+        assert_replays(&same(&cuda, Same::Replayed, &filter, |_| {}));
     }
 }

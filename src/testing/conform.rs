@@ -17,12 +17,12 @@ mod attention;
 mod gemm;
 mod judge;
 mod moe;
-mod replays;
+mod same;
 mod small;
 
 pub use crate::testing::harness::Inputs;
 pub use judge::Judged;
-pub use replays::replays;
+pub use same::{Same, same};
 
 use crate::backend::{Hint, Provide, Runtime};
 use crate::cpu::Cpu;
@@ -181,7 +181,7 @@ where
     let hint = Hint { variant, ..Hint::default() };
     let got = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
     // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
-    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24, raw_scratch: true })?;
+    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24, raw_scratch: true, spread: false })?;
     let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
     let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
     let bounds = op.bounds(inputs, &oracle)?;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::Kernel;
 use crate::op::{ArgSet, Fault, Op};
-use memory::{GUARD, Memory, Scratch, Slot, Views, Window, check_given, given};
+use memory::{GUARD, Memory, Rows, Scratch, Slot, Views, Window, check_given, given};
 
 /// Two bytes that repeat: NaN in f64, f32, f16 and bf16, far out of range as an index.
 pub const POISON: [u8; 2] = [0xfd, 0xff];
@@ -28,6 +28,9 @@ pub struct Options<'a> {
     pub row_gap: usize,
     /// Scratch as the allocator gives it, not poisoned.
     pub raw_scratch: bool,
+    /// Rows of operands that may be strided are spread over more than 2^31 elements, instead of `row_gap`. What lies between
+    /// them is not checked. Takes gigabytes.
+    pub spread: bool,
 }
 
 /// What an op wrote.
@@ -158,10 +161,10 @@ impl<O: Op, B: Runtime + Provide<O>> Prepared<O, B> {
         for operand in spec.operands() {
             check_given(&operand, given(inputs, operand.name))?;
         }
+        let apart = if options.spread { Rows::Spread } else { Rows::Gap(options.row_gap) };
         let mut slots = Vec::new();
         for operand in spec.operands() {
-            let gap = if operand.strided { options.row_gap } else { 0 };
-            slots.push(Slot::new(backend, operand, gap, given(inputs, operand.name))?);
+            slots.push(Slot::new(backend, operand, apart, given(inputs, operand.name))?);
         }
         let need = kernel.scratch();
         if need.align > GUARD {

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::host::HostTensor;
 use crate::op::{NamedViews, Operand};
 use crate::tensor::{View, ViewMut};
+use std::ops::Range;
 
 /// Bytes before and behind every operand; keeps the alignment that [`Runtime::alloc`] gives.
 pub(super) const GUARD: usize = 256;
@@ -62,8 +63,9 @@ pub(super) fn check_given(operand: &Operand, given: Option<&HostTensor>) -> Resu
 pub(super) struct Slot<B: Runtime> {
     buffer: B::Buffer,
     pub(super) window: Window<B>,
-    /// Guards included.
+    /// What is kept of it on the host, guards included: all, or where rows are spread, those without what is between them.
     initial: Vec<u8>,
+    spread: bool,
 }
 
 /// Where an operand lies.
@@ -80,46 +82,84 @@ impl<B: Runtime> Clone for Window<B> {
     }
 }
 
+/// How far rows of an operand are apart that may be strided.
+#[derive(Clone, Copy)]
+pub(super) enum Rows {
+    /// A gap of so many elements between them, which is poisoned and checked.
+    Gap(usize),
+    /// So far that the last one begins more than 2^31 elements behind the first.
+    Spread,
+}
+
 impl<B: Runtime> Slot<B> {
-    pub(super) fn new(backend: &B, operand: Operand, gap: usize, given: Option<&HostTensor>) -> Result<Self, Error> {
-        let stride = operand.shape.row_len() + gap;
+    pub(super) fn new(backend: &B, operand: Operand, apart: Rows, given: Option<&HostTensor>) -> Result<Self, Error> {
+        let (row, size) = (operand.shape.row_len(), operand.dtype.bytes());
         let rows = operand.shape.dims().first().copied().unwrap_or(1);
-        let bytes = GUARD + rows * stride * operand.dtype.bytes() + GUARD;
-        let buffer = backend.alloc(bytes)?;
+        let (stride, spread) = match apart {
+            _ if !operand.strided => (row, false),
+            Rows::Gap(gap) => (row + gap, false),
+            // Multiples of 8 keep the alignment that a packed row of them has.
+            Rows::Spread => (row.max((1 << 31) / (rows.max(2) - 1) + 8).next_multiple_of(8), true),
+        };
+        let buffer = backend.alloc(GUARD + rows * stride * size + GUARD)?;
         let mem = B::offset(&backend.mem(&buffer), GUARD);
-        let mut slot = Slot { buffer, window: Window { mem, operand, stride }, initial: poison(bytes) };
+        let kept = GUARD + rows * if spread { row } else { stride } * size + GUARD;
+        let mut slot = Slot { buffer, window: Window { mem, operand, stride }, initial: poison(kept), spread };
         slot.load(backend, given)?;
         Ok(slot)
     }
 
+    /// Bytes of a row, and from row to row in what is kept.
+    fn row_and_step(&self) -> (usize, usize) {
+        let Window { operand, stride, .. } = &self.window;
+        let (row, size) = (operand.shape.row_len(), operand.dtype.bytes());
+        (row * size, if self.spread { row } else { *stride } * size)
+    }
+
+    /// The pieces of the buffer that are kept: where each lies in it, and where in what is kept.
+    fn pieces(&self) -> Vec<(usize, Range<usize>)> {
+        let (row, end) = (self.row_and_step().0, self.initial.len());
+        if !self.spread || row == 0 {
+            return vec![(0, 0..end)];
+        }
+        let stride = self.window.stride * self.window.operand.dtype.bytes();
+        let rows = (end - 2 * GUARD) / row;
+        let mut pieces = vec![(0, 0..GUARD)];
+        pieces.extend((0..rows).map(|r| (GUARD + r * stride, GUARD + r * row..GUARD + (r + 1) * row)));
+        pieces.push((GUARD + rows * stride, end - GUARD..end));
+        pieces
+    }
+
     /// Writes the given content, or poison; zero in a status word.
     fn load(&mut self, backend: &B, given: Option<&HostTensor>) -> Result<(), Error> {
-        let Window { operand, stride, .. } = &self.window;
-        let (row, stride) = (operand.shape.row_len() * operand.dtype.bytes(), stride * operand.dtype.bytes());
+        let (row, step) = self.row_and_step();
         self.initial = poison(self.initial.len());
         match given {
             Some(tensor) => {
                 let rows = tensor.bytes.as_slice().chunks_exact(row.max(1));
                 for (r, bytes) in rows.enumerate() {
-                    let at = GUARD + r * stride;
+                    let at = GUARD + r * step;
                     self.initial[at..at + row].copy_from_slice(bytes);
                 }
             }
-            None if operand.name == "status" => self.initial[GUARD..GUARD + row].fill(0),
+            None if self.window.operand.name == "status" => self.initial[GUARD..GUARD + row].fill(0),
             None => {}
         }
-        backend.write(&mut self.buffer, 0, &self.initial)
+        for (at, kept) in self.pieces() {
+            backend.write(&mut self.buffer, at, &self.initial[kept])?;
+        }
+        Ok(())
     }
 
     /// The content without its gaps, after checking that nothing else was written.
     fn read(&self, backend: &B) -> Result<Vec<u8>, Error> {
-        let Window { operand, stride, .. } = &self.window;
+        let ((row, step), operand) = (self.row_and_step(), &self.window.operand);
         let mut now = vec![0; self.initial.len()];
-        backend.read(&self.buffer, 0, &mut now)?;
-        let size = operand.dtype.bytes();
-        let (row, stride) = (operand.shape.row_len() * size, stride * size);
+        for (at, kept) in self.pieces() {
+            backend.read(&self.buffer, at, &mut now[kept])?;
+        }
         let end = now.len() - GUARD;
-        let inside = |i: usize| operand.output && (GUARD..end).contains(&i) && (i - GUARD) % stride.max(1) < row;
+        let inside = |i: usize| operand.output && (GUARD..end).contains(&i) && (i - GUARD) % step.max(1) < row;
         if let Some(i) = (0..now.len()).find(|i| now[*i] != self.initial[*i] && !inside(*i)) {
             let place = match operand.output {
                 true => format!("byte {} outside it was written", i as i64 - GUARD as i64),
@@ -130,7 +170,7 @@ impl<B: Runtime> Slot<B> {
         if row == 0 {
             return Ok(Vec::new());
         }
-        Ok(now[GUARD..end].chunks_exact(stride).flat_map(|r| &r[..row]).copied().collect())
+        Ok(now[GUARD..end].chunks_exact(step).flat_map(|r| &r[..row]).copied().collect())
     }
 }
 

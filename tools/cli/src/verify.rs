@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use dropless::Replay;
 use dropless::cuda::{Cuda, variants};
 use dropless::kernel::AllOps;
+use dropless::testing::conform::{Same, same};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Row, Status, conform};
 use serde::Serialize;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Instead: record each case once (a graph on CUDA), replay it on other operands, compare with direct calls bit for bit
     #[arg(long, conflicts_with_all = ["vectors", "class"])]
     replay: bool,
+    /// Instead: rows spread over more than 2^31 elements, compared with packed ones bit for bit; takes gigabytes
+    #[arg(long, conflicts_with_all = ["vectors", "class", "replay"])]
+    spread: bool,
     /// Judge by the golden vectors in this folder (format dropless-vectors/1) and by nothing else
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
@@ -64,7 +68,8 @@ impl From<ClassName> for Class {
 /// A row and the set of cases it belongs to.
 #[derive(Serialize)]
 struct Judged {
-    /// `cases`: against the oracle on made-up operands; `vectors`: golden vectors; `replays`: recorded calls against direct ones.
+    /// `cases`: against the oracle on made-up operands; `vectors`: golden vectors; `replays`: recorded calls against direct
+    /// ones; `spread`: rows far apart against packed ones.
     set: &'static str,
     #[serde(flatten)]
     row: Row,
@@ -151,8 +156,13 @@ fn judge<B: Replay + AllOps>(
         bar.inc(1);
     };
     let mut take = |set, report: Report| rows.extend(report.rows.into_iter().map(|row| Judged { set, row }));
-    if args.replay {
-        take("replays", conform::replays(&**backend, filter, progress));
+    let how = match (args.replay, args.spread) {
+        (true, _) => Some(("replays", Same::Replayed)),
+        (_, true) => Some(("spread", Same::Spread)),
+        _ => None,
+    };
+    if let Some((set, how)) = how {
+        take(set, same(&**backend, how, filter, progress));
     } else {
         if args.vectors.is_none() {
             take("cases", conform::run(&**backend, filter, progress));
