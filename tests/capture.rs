@@ -7,7 +7,7 @@ use dropless::testing::conform::{Conform, Same, same};
 use dropless::testing::harness::{self, Options};
 use dropless::testing::random::Random;
 use dropless::testing::{Filter, Report, Status};
-use dropless::{Cpu, Error};
+use dropless::Cpu;
 
 /// Nothing failed, something passed; only f64, which is the oracle's, was skipped.
 fn assert_replays(report: &Report) {
@@ -38,7 +38,7 @@ fn recorded_on_the_cpu() {
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::*;
-    use dropless::Cuda;
+    use dropless::{Cuda, Error};
     use dropless::testing::present;
 
     fn device() -> Option<Cuda> {
