@@ -1,13 +1,13 @@
 //! Every op recorded once and replayed on other operands: what only the device knows (lengths, offsets, ids, positions, pages)
 //! is read when a call runs, not when it is recorded. On CUDA the recording is a graph.
 
+use dropless::Cpu;
 use dropless::op::RmsNormSpec;
 use dropless::op::cases::{Cases, Data};
 use dropless::testing::conform::{Conform, Same, same};
 use dropless::testing::harness::{self, Options};
 use dropless::testing::random::Random;
 use dropless::testing::{Filter, Report, Status};
-use dropless::Cpu;
 
 /// Nothing failed, something passed; only f64, which is the oracle's, was skipped.
 fn assert_replays(report: &Report) {
@@ -38,8 +38,8 @@ fn recorded_on_the_cpu() {
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::*;
-    use dropless::{Cuda, Error};
     use dropless::testing::present;
+    use dropless::{Cuda, Error};
 
     fn device() -> Option<Cuda> {
         present(Cuda::new(0)).unwrap()
