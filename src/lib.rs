@@ -23,6 +23,8 @@ pub mod testing;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
+#[cfg(feature = "wgpu")]
+pub use crate::wgpu::Wgpu;
 pub use backend::{
     Backend, Constant, Explain, Explanation, Hint, HostBytes, Provide, Replay, Runtime, Scratch, Tensor, Timing,
 };

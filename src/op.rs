@@ -88,6 +88,9 @@ pub type Operands = ArrayVec<Operand, MAX_OPERANDS>;
 /// What an `Args` struct says of its fields: name, and the view if one is there.
 pub type ArgInfos = ArrayVec<(&'static str, Option<ViewInfo>), MAX_OPERANDS>;
 
+/// As [`ArgInfos`], with the handle of each view.
+pub type ArgViews<B> = ArrayVec<(&'static str, Option<(<B as Backend>::Mem, ViewInfo)>), MAX_OPERANDS>;
+
 /// Named views that an `Args` can be assembled from: how one harness drives every op.
 pub trait NamedViews<'a, B: Backend> {
     /// The input of this name.
@@ -100,6 +103,8 @@ pub trait NamedViews<'a, B: Backend> {
 pub trait ArgSet<'a, B: Backend>: Sized {
     /// Each field with its view's type and shape.
     fn infos(&self) -> ArgInfos;
+    /// Each field with its view's handle, type and shape.
+    fn views(&self) -> ArgViews<B>;
     /// Takes each field from `views` by its name.
     ///
     /// # Errors
@@ -240,6 +245,12 @@ macro_rules! args {
                 infos
             }
 
+            fn views(&self) -> $crate::op::ArgViews<B> {
+                let mut views = $crate::op::ArgViews::<B>::new();
+                $(views.push((stringify!($field), $crate::op::args!(@view $kind (&self.$field))));)*
+                views
+            }
+
             fn assemble(
                 op: &'static str,
                 views: &mut impl $crate::op::NamedViews<'a, B>,
@@ -275,6 +286,10 @@ macro_rules! args {
     (@info output ($v:expr)) => { Some($v.info()) };
     (@info optional_input ($v:expr)) => { $v.as_ref().map(|v| v.info()) };
     (@info optional_output ($v:expr)) => { $v.as_ref().map(|v| v.info()) };
+    (@view input ($v:expr)) => { Some(($v.mem().clone(), $v.info())) };
+    (@view output ($v:expr)) => { Some(($v.mem().clone(), $v.info())) };
+    (@view optional_input ($v:expr)) => { $v.as_ref().map(|v| (v.mem().clone(), v.info())) };
+    (@view optional_output ($v:expr)) => { $v.as_ref().map(|v| (v.mem().clone(), v.info())) };
     (@take input $op:ident $views:ident ($n:expr)) => { $views.view($n).ok_or_else(|| $crate::op::missing($op, $n))? };
     (@take output $op:ident $views:ident ($n:expr)) => { $views.view_mut($n).ok_or_else(|| $crate::op::missing($op, $n))? };
     (@take optional_input $op:ident $views:ident ($n:expr)) => { $views.view($n) };

@@ -1,31 +1,63 @@
 //! Vulkan, Metal and DX12 through wgpu.
+//!
+//! An engine hands over what it has: [`Wgpu::from_engine`] takes clones of its `Device` and `Queue`, views are made of its `Buffer`s
+//! ([`Mem`]), dispatches go into its `CommandEncoder`. Programs without an engine take [`Wgpu::new`] and the
+//! [`Runtime`](crate::Runtime).
+//!
+//! A buffer that a view lies in has usage `STORAGE` and reaches to the end of the last word of four bytes that the view touches.
+//! A view begins at a multiple of its element's size. Where two views share a word, no call may write one half of it while another
+//! call on the device reads or writes the other; within a call, kernels see to it.
 
-use crate::devices::Device;
+mod bind;
+pub mod choose;
+mod device;
+mod embedding;
+mod flash_attn;
+mod grouped_gemm;
+mod kv_append;
+mod launch;
+mod memory;
+mod moe;
+mod open;
+mod plan;
+mod rms_norm;
+mod rope;
+mod source;
+mod swiglu;
 
-/// Kernels this build ships.
-pub fn kernels() -> usize {
-    dropless_kernels_wgsl::ARTIFACTS.len()
+pub use device::Capabilities;
+pub use memory::{Mem, Recorded, WgpuBuffer};
+pub use open::{devices, kernels, variants};
+pub use plan::Plan;
+/// The version of wgpu whose types this backend takes.
+pub use wgpu;
+
+use crate::backend::{Backend, DeviceInfo};
+use device::Shared;
+
+/// The wgpu backend: one device. Clones share it.
+#[derive(Clone)]
+pub struct Wgpu {
+    device: Shared,
 }
 
-/// The adapters that the system's drivers list.
-///
-/// # Errors
-/// Why there are none, in words.
-pub fn devices() -> Result<Vec<Device>, String> {
-    let wanted = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wanted,
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    let adapters = pollster::block_on(instance.enumerate_adapters(wanted));
-    if adapters.is_empty() {
-        return Err("no Vulkan, Metal or DX12 driver lists an adapter".into());
+impl Wgpu {
+    /// Features and limits of the device.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.device.capabilities
     }
-    Ok(adapters.iter().map(|a| describe(&a.get_info())).collect())
 }
 
-fn describe(info: &wgpu::AdapterInfo) -> Device {
-    let driver = format!("{} {}", info.driver, info.driver_info);
-    let driver = if driver.trim().is_empty() { info.backend.to_string() } else { driver.trim().into() };
-    Device { name: info.name.clone(), arch: format!("{}, {:?}", info.backend, info.device_type), driver, memory: 0 }
+impl Backend for Wgpu {
+    const NAME: &'static str = "wgpu";
+    type Mem = Mem;
+    type Queue<'q> = wgpu::CommandEncoder;
+
+    fn device(&self) -> &DeviceInfo {
+        &self.device.info
+    }
+
+    fn offset(mem: &Mem, bytes: usize) -> Mem {
+        Mem { buffer: mem.buffer.clone(), offset: mem.offset + bytes as u64 }
+    }
 }

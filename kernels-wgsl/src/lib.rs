@@ -1,17 +1,48 @@
 //! The kernels that `dropless` ships for its wgsl backend, as data: no dependency, no build script, nothing to install.
+//!
+//! A kernel is a file of its own. The backend puts in front of it what the spec decides: the variant's constants, the
+//! operands' bindings and the functions `load_x`, `store_y`, ... that read and write them in their types.
 
-/// One kernel: WGSL source of one variant.
+/// One variant of an op.
 #[derive(Clone, Copy, Debug)]
 pub struct Artifact {
     /// Op it belongs to.
     pub op: &'static str,
     /// Name of the variant, unique within the op.
     pub variant: &'static str,
-    /// Architecture it was made for, in wgpu's own words.
-    pub arch: &'static str,
-    /// Its content.
-    pub bytes: &'static [u8],
+    /// Features of the device that it needs, in wgpu's own words; none: WebGPU's defaults are enough.
+    pub needs: &'static [&'static str],
+    /// Sizes that the kernels are generated with, and that the host computes grids from.
+    pub sizes: &'static [(&'static str, u32)],
+    /// The kernels of one call.
+    pub kernels: &'static [Kernel],
 }
 
-/// Every kernel in this crate. This version ships none; the backend says so wherever it is asked to run something.
-pub const ARTIFACTS: &[Artifact] = &[];
+impl Artifact {
+    /// A size by its name; 1 where the variant has none of that name.
+    pub fn size(&self, name: &str) -> u32 {
+        self.sizes.iter().find(|(n, _)| *n == name).map_or(1, |(_, size)| *size)
+    }
+}
+
+/// One entry point: its name, and the files that its text consists of.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// Name of the entry point.
+    pub name: &'static str,
+    /// WGSL, in order.
+    pub files: &'static [&'static str],
+}
+
+macro_rules! kernel {
+    ($name:literal: $($file:literal),+) => {
+        Kernel { name: $name, files: &[$(include_str!(concat!("../", $file))),+] }
+    };
+}
+
+mod table;
+
+pub use table::ARTIFACTS;
+
+/// What the functions that the backend generates call: conversions of numbers of 16 bits.
+pub const CONVERT: &str = include_str!("../include/convert.wgsl");

@@ -1,0 +1,58 @@
+//! The table of variants. Of those of an op, the first that a device and a spec allow runs.
+
+use super::{Artifact, Kernel};
+
+/// Every variant in this crate, those of an op in the order in which they are tried.
+pub const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        op: "grouped_gemm",
+        variant: "portable",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 64), ("BLOCK_N", 64)],
+        kernels: &[
+            kernel!("grouped_schedule": "include/faults.wgsl", "grouped_gemm/schedule.wgsl"),
+            kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/weights.wgsl", "grouped_gemm/portable.wgsl"),
+            kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl"),
+        ],
+    },
+    Artifact {
+        op: "flash_attn",
+        variant: "portable",
+        needs: &[],
+        // BLOCK_M and BLOCK_N are for heads of up to 64 elements; wider ones get as many fewer.
+        sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16)],
+        kernels: &[
+            kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
+            kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/pages.wgsl"),
+            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/portable.wgsl"),
+        ],
+    },
+    small("moe_route", &[kernel!("moe_route": "include/sum.wgsl", "moe/route.wgsl")]),
+    small("moe_sort", &[kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl")]),
+    small(
+        "moe_dispatch",
+        &[
+            kernel!("moe_route": "include/sum.wgsl", "moe/route.wgsl"),
+            kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl"),
+        ],
+    ),
+    small("moe_permute", &[kernel!("moe_permute": "include/faults.wgsl", "moe/permute.wgsl")]),
+    small("moe_combine", &[kernel!("moe_combine": "include/faults.wgsl", "moe/combine.wgsl")]),
+    small(
+        "kv_append",
+        &[
+            kernel!("kv_append_keys": "include/faults.wgsl", "include/rotate.wgsl", "include/kv_store.wgsl", "kv_append/keys.wgsl"),
+            kernel!("kv_append_values": "include/kv_store.wgsl", "kv_append/values.wgsl"),
+            kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/portable.wgsl"),
+        ],
+    ),
+    small("rope", &[kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/portable.wgsl")]),
+    small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),
+    small("swiglu", &[kernel!("swiglu_rows": "include/swiglu.wgsl", "swiglu/portable.wgsl")]),
+    small("embedding", &[kernel!("embedding": "include/faults.wgsl", "embedding/portable.wgsl")]),
+];
+
+/// The portable variant of an op that needs no tiles.
+const fn small(op: &'static str, kernels: &'static [Kernel]) -> Artifact {
+    Artifact { op, variant: "portable", needs: &[], sizes: &[("THREADS", 128)], kernels }
+}

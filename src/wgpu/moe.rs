@@ -1,0 +1,72 @@
+//! Dropless dispatch.
+
+use super::device::Capabilities;
+use super::launch::Launch;
+use super::plan::{Launches, WgpuOp};
+use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
+use dropless_kernels_wgsl::Artifact;
+
+fn route(op: &RouteSpec) -> Launch {
+    let score = match op.score {
+        Score::SoftmaxAfterTopK => 0,
+        Score::SoftmaxBeforeTopK { renormalize: false } => 1,
+        Score::SoftmaxBeforeTopK { renormalize: true } => 2,
+    };
+    Launch::new("moe_route", op.tokens)
+        .reads("logits", op.logits)
+        .ints(["topk_idx"])
+        .writes("topk_weight", op.weight)
+        .consts([("SCORE", score)])
+        .sizes([("experts", op.experts), ("top_k", op.top_k)])
+}
+
+/// One bucket more than there are experts.
+fn sort(op: &SortSpec) -> Launch {
+    Launch::new("moe_sort", op.experts + 1)
+        .ints(["topk_idx", "expert_count", "expert_offset", "sorted_assignment", "assignment_to_row"])
+        .status()
+        .sizes([("experts", op.experts), ("assignments", op.tokens * op.top_k)])
+}
+
+impl WgpuOp for RouteSpec {
+    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        Launches::of([route(self)])
+    }
+}
+
+impl WgpuOp for SortSpec {
+    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        Launches::of([sort(self)])
+    }
+}
+
+/// A routed expert is always one that exists: the status word that the sort asks for is nobody's.
+impl WgpuOp for DispatchSpec {
+    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        Launches::of([route(&self.route), sort(&self.sort())])
+    }
+}
+
+impl WgpuOp for PermuteSpec {
+    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        Launches::of([Launch::new("moe_permute", self.tokens * self.top_k)
+            .reads("x", self.x)
+            .ints(["sorted_assignment"])
+            .writes("y", self.x)
+            .status()
+            .sizes([("dim", self.dim), ("top_k", self.top_k)])])
+    }
+}
+
+impl WgpuOp for CombineSpec {
+    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        Launches::of([Launch::new("moe_combine", self.tokens)
+            .reads("y", self.y)
+            .ints(["assignment_to_row"])
+            .reads("topk_weight", self.weight)
+            .writes("out", self.out)
+            .status()
+            .sizes([("dim", self.dim), ("top_k", self.top_k)])
+            .counts([("rows", self.rows)])])
+    }
+}

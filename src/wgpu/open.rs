@@ -1,0 +1,99 @@
+//! Adapters: which there are, and how one is opened.
+
+use super::Wgpu;
+use super::device::Device;
+use crate::devices;
+use crate::error::Error;
+use std::sync::Arc;
+
+/// Kernels this build ships.
+pub fn kernels() -> usize {
+    dropless_kernels_wgsl::ARTIFACTS.len()
+}
+
+/// Op and variant of every kernel this build ships, in the order in which an op's variants are tried.
+pub fn variants() -> Vec<(&'static str, &'static str)> {
+    dropless_kernels_wgsl::ARTIFACTS.iter().map(|a| (a.op, a.variant)).collect()
+}
+
+/// The adapters that the system's drivers list: GPUs first, software last.
+///
+/// # Errors
+/// Why there are none, in words.
+pub fn devices() -> Result<Vec<devices::Device>, String> {
+    Ok(adapters()?.iter().map(|a| describe(&a.get_info())).collect())
+}
+
+fn adapters() -> Result<Vec<wgpu::Adapter>, String> {
+    let wanted = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wanted,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wanted));
+    if adapters.is_empty() {
+        return Err("no Vulkan, Metal or DX12 driver lists an adapter".into());
+    }
+    adapters.sort_by_key(|a| match a.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    Ok(adapters)
+}
+
+fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    let driver = if driver.trim().is_empty() { info.backend.to_string() } else { driver.trim().into() };
+    devices::Device {
+        name: info.name.clone(),
+        arch: format!("{}, {:?}", info.backend, info.device_type),
+        driver,
+        memory: 0,
+    }
+}
+
+impl Wgpu {
+    /// The adapter of this number, in the order of [`devices`], opened with all limits it has.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no such adapter, or its driver refuses.
+    pub fn new(ordinal: usize) -> Result<Self, Error> {
+        Self::open(ordinal, wgpu::Adapter::limits)
+    }
+
+    /// The same with WebGPU's default limits and no features: what runs here runs wherever WebGPU does.
+    ///
+    /// # Errors
+    /// As [`Wgpu::new`].
+    pub fn portable(ordinal: usize) -> Result<Self, Error> {
+        Self::open(ordinal, |_| wgpu::Limits::default())
+    }
+
+    fn open(ordinal: usize, limits: impl Fn(&wgpu::Adapter) -> wgpu::Limits) -> Result<Self, Error> {
+        let unavailable = |reason| Error::Unavailable { backend: "wgpu", reason };
+        let adapters = adapters().map_err(unavailable)?;
+        let count = adapters.len();
+        let adapter = adapters.into_iter().nth(ordinal);
+        let adapter = adapter
+            .ok_or_else(|| unavailable(format!("there is no adapter {ordinal}, the drivers list {count} (from 0)")))?;
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("dropless"),
+            required_limits: limits(&adapter),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..wgpu::DeviceDescriptor::default()
+        }))
+        .map_err(|e| unavailable(format!("{}: {e}", adapter.get_info().name)))?;
+        Self::from_engine(device, queue)
+    }
+
+    /// A device and queue of the engine's. Their uncaptured errors stay the engine's affair.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost.
+    pub fn from_engine(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, Error> {
+        Ok(Wgpu { device: Arc::new(Device::new(device, queue)?) })
+    }
+}

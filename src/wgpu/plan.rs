@@ -1,0 +1,130 @@
+//! What all ops of this backend have in common: the way from a spec to recorded dispatches.
+
+use super::Wgpu;
+use super::bind::Operands;
+use super::choose::{choose, fits};
+use super::device::{Capabilities, Pipeline, Shared};
+use super::launch::Launch;
+use super::source::MAX_GROUPS;
+use crate::backend::{Backend, Hint, Provide, Scratch};
+use crate::error::Error;
+use crate::op::{ArgSet, Op};
+use crate::tensor::ViewMut;
+use dropless_kernels_wgsl::Artifact;
+
+/// An op of this backend: which variants may run it, and what they launch. One file each.
+pub trait WgpuOp: Op {
+    /// Limits of all variants alike, beyond the spec's own.
+    ///
+    /// # Errors
+    /// Which limit, in words.
+    fn limits(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// May this variant run the spec at all?
+    ///
+    /// # Errors
+    /// Which limit, in words.
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let _ = artifact;
+        Ok(())
+    }
+
+    /// Should it, where nobody forces it?
+    ///
+    /// # Errors
+    /// What it is better for, in words.
+    fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
+        let _ = (artifact, hint);
+        Ok(())
+    }
+
+    /// Is this operand bound in parts, so that it may be larger than one binding?
+    fn windowed(&self, operand: &str) -> bool {
+        let _ = operand;
+        false
+    }
+
+    /// The dispatches of a call, in order, and the bytes of scratch they share.
+    ///
+    /// # Errors
+    /// What of the spec is too large for this device, in words.
+    fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String>;
+}
+
+/// The dispatches of a call.
+pub struct Launches {
+    pub(super) list: Vec<Launch>,
+    pub(super) scratch: usize,
+}
+
+impl Launches {
+    /// Dispatches without scratch.
+    pub(super) fn of<const N: usize>(list: [Launch; N]) -> Result<Self, String> {
+        Ok(Launches { list: list.into(), scratch: 0 })
+    }
+}
+
+/// A chosen variant, compiled.
+pub struct Plan {
+    artifact: &'static Artifact,
+    stages: Vec<(Pipeline, Launch)>,
+    scratch: usize,
+    device: Shared,
+}
+
+impl<O: WgpuOp> Provide<O> for Wgpu {
+    type Plan = Plan;
+
+    fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan, Error> {
+        let device = &self.device;
+        let unsupported = |reason| Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason };
+        let artifact = choose(op, &device.capabilities, hint)?.artifact;
+        let Launches { list, scratch } = op.launches(artifact, &device.capabilities).map_err(unsupported)?;
+        fits("scratch", scratch as u64, &device.capabilities).map_err(unsupported)?;
+        let mut stages = Vec::with_capacity(list.len());
+        for launch in list {
+            if launch.items > MAX_GROUPS * MAX_GROUPS {
+                return Err(unsupported(format!("{} workgroups are more than one dispatch has", launch.items)));
+            }
+            let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel);
+            let kernel = kernel.ok_or_else(|| unsupported(format!("no kernel `{}`", launch.kernel)))?;
+            stages.push((device.pipeline(artifact, kernel, &launch)?, launch));
+        }
+        Ok(Plan { artifact, stages, scratch, device: device.clone() })
+    }
+
+    fn variant(plan: &Plan) -> &str {
+        plan.artifact.variant
+    }
+
+    fn scratch(plan: &Plan) -> Scratch {
+        Scratch { bytes: plan.scratch, align: 256 }
+    }
+
+    fn enqueue(
+        &self,
+        plan: &Plan,
+        args: O::Args<'_, Self>,
+        scratch: ViewMut<'_, Self>,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> Result<(), Error> {
+        let operands = Operands::new(O::NAME, args.views(), scratch.mem().clone(), &plan.device);
+        let mut dispatches = Vec::with_capacity(plan.stages.len());
+        for (pipeline, launch) in &plan.stages {
+            if launch.items > 0 && !(launch.only_reports && operands.view("status").is_none()) {
+                dispatches.push((pipeline, operands.group(pipeline, launch)?, launch.items));
+            }
+        }
+        // Nothing was recorded where an operand could not be bound.
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(O::NAME), timestamp_writes: None });
+        for (pipeline, group, items) in dispatches {
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(items.min(MAX_GROUPS) as u32, items.div_ceil(MAX_GROUPS) as u32, 1);
+        }
+        Ok(())
+    }
+}
