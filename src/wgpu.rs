@@ -20,15 +20,17 @@ mod memory;
 mod moe;
 mod open;
 mod plan;
+mod replay;
 mod rms_norm;
 mod rope;
 mod source;
 mod swiglu;
 
 pub use device::Capabilities;
-pub use memory::{Mem, Recorded, WgpuBuffer};
+pub use memory::{Mem, WgpuBuffer};
 pub use open::{devices, kernels, variants};
 pub use plan::Plan;
+pub use replay::Recorded;
 /// The version of wgpu whose types this backend takes.
 pub use wgpu;
 

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What the chooser of variants may look at.
-#[derive(Clone, Debug)]
+/// What the chooser of variants may look at; by default, what WebGPU guarantees.
+#[derive(Clone, Debug, Default)]
 pub struct Capabilities {
     /// Features that the device was opened with.
     pub features: wgpu::Features,

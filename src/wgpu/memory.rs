@@ -2,7 +2,7 @@
 
 use super::Wgpu;
 use super::device::{caught, said};
-use crate::backend::{Replay, Runtime};
+use crate::backend::Runtime;
 use crate::error::Error;
 use std::sync::mpsc;
 
@@ -59,7 +59,7 @@ impl Wgpu {
     }
 
     /// Whole words of a buffer, after all submitted work.
-    fn read_words(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn read_words(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u8]) -> Result<(), Error> {
         let staging = self.create(into.len(), wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)?;
         let (device, (sender, receiver)) = (&self.device.device, mpsc::channel());
         caught(device, "reading a buffer", || {
@@ -146,27 +146,5 @@ impl Runtime for Wgpu {
         let made = record(&mut encoder)?;
         caught(device, "submitting", || self.device.queue.submit([encoder.finish()]))?;
         Ok(made)
-    }
-}
-
-/// Calls that are made again at each replay: wgpu's command buffers run once.
-pub struct Recorded<'a>(Box<Calls<'a>>);
-
-type Calls<'a> = dyn Fn(&mut wgpu::CommandEncoder) -> Result<(), Error> + Send + 'a;
-
-impl Replay for Wgpu {
-    type Recorded<'a> = Recorded<'a>;
-
-    fn record<'a>(
-        &self,
-        calls: impl Fn(&mut wgpu::CommandEncoder) -> Result<(), Error> + Send + 'a,
-    ) -> Result<Recorded<'a>, Error> {
-        // What cannot be recorded is found now, as everywhere.
-        calls(&mut self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))?;
-        Ok(Recorded(Box::new(calls)))
-    }
-
-    fn replay(&self, recorded: &Recorded<'_>) -> Result<(), Error> {
-        self.submit(|encoder| (recorded.0)(encoder))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Wgpu;
 use super::device::Device;
+use super::replay::CLOCK;
 use crate::devices;
 use crate::error::Error;
 use std::sync::Arc;
@@ -44,6 +45,12 @@ fn adapters() -> Result<Vec<wgpu::Adapter>, String> {
     Ok(adapters)
 }
 
+/// Features that some variant needs, and those of the clock.
+fn wanted() -> wgpu::Features {
+    let needs = dropless_kernels_wgsl::ARTIFACTS.iter().flat_map(|a| a.needs);
+    needs.filter_map(|name| wgpu::Features::from_name(name)).fold(CLOCK, wgpu::Features::union)
+}
+
 fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
     let driver = format!("{} {}", info.driver, info.driver_info);
     let driver = if driver.trim().is_empty() { info.backend.to_string() } else { driver.trim().into() };
@@ -56,12 +63,13 @@ fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
 }
 
 impl Wgpu {
-    /// The adapter of this number, in the order of [`devices`], opened with all limits it has.
+    /// The adapter of this number, in the order of [`devices`], opened with all limits it has and the features that some
+    /// variant or the clock needs.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where there is no such adapter, or its driver refuses.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
-        Self::open(ordinal, wgpu::Adapter::limits)
+        Self::open(ordinal, |adapter| (adapter.features() & wanted(), adapter.limits()))
     }
 
     /// The same with WebGPU's default limits and no features: what runs here runs wherever WebGPU does.
@@ -69,19 +77,21 @@ impl Wgpu {
     /// # Errors
     /// As [`Wgpu::new`].
     pub fn portable(ordinal: usize) -> Result<Self, Error> {
-        Self::open(ordinal, |_| wgpu::Limits::default())
+        Self::open(ordinal, |_| (wgpu::Features::empty(), wgpu::Limits::default()))
     }
 
-    fn open(ordinal: usize, limits: impl Fn(&wgpu::Adapter) -> wgpu::Limits) -> Result<Self, Error> {
+    fn open(ordinal: usize, ask: impl Fn(&wgpu::Adapter) -> (wgpu::Features, wgpu::Limits)) -> Result<Self, Error> {
         let unavailable = |reason| Error::Unavailable { backend: "wgpu", reason };
         let adapters = adapters().map_err(unavailable)?;
         let count = adapters.len();
         let adapter = adapters.into_iter().nth(ordinal);
         let adapter = adapter
             .ok_or_else(|| unavailable(format!("there is no adapter {ordinal}, the drivers list {count} (from 0)")))?;
+        let (required_features, required_limits) = ask(&adapter);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("dropless"),
-            required_limits: limits(&adapter),
+            required_features,
+            required_limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..wgpu::DeviceDescriptor::default()
         }))

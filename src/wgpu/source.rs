@@ -221,3 +221,69 @@ fn store4_#(row: u32, col: u32, count: u32, values: vec4<f32>) {}
     };
     format!("{at}{rest}")
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::op::cases::Cases;
+    use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
+    use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec};
+    use crate::wgpu::device::Capabilities;
+    use crate::wgpu::plan::WgpuOp;
+    use dropless_kernels_wgsl::ARTIFACTS;
+    use std::collections::BTreeMap;
+
+    /// The text of every launch of every case, by name.
+    fn texts<O: WgpuOp + Cases>(all: &mut BTreeMap<String, (&'static Artifact, usize)>) {
+        for artifact in ARTIFACTS.iter().filter(|a| a.op == O::NAME) {
+            for case in O::cases().iter().filter(|c| c.op.legal(artifact).is_ok()) {
+                for launch in case.op.launches(artifact, &Capabilities::default()).unwrap().list {
+                    let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel).unwrap();
+                    all.insert(source(artifact, kernel, &launch), (artifact, launch.bindings.len()));
+                }
+            }
+        }
+    }
+
+    fn every_text() -> BTreeMap<String, (&'static Artifact, usize)> {
+        let mut all = BTreeMap::new();
+        texts::<GroupedGemmSpec>(&mut all);
+        texts::<RouteSpec>(&mut all);
+        texts::<SortSpec>(&mut all);
+        texts::<DispatchSpec>(&mut all);
+        texts::<PermuteSpec>(&mut all);
+        texts::<CombineSpec>(&mut all);
+        texts::<FlashAttnSpec>(&mut all);
+        texts::<KvAppendSpec>(&mut all);
+        texts::<RopeSpec>(&mut all);
+        texts::<RmsNormSpec>(&mut all);
+        texts::<SwigluSpec>(&mut all);
+        texts::<EmbeddingSpec>(&mut all);
+        all
+    }
+
+    /// What a device promises beyond WebGPU's defaults, as far as a variant asks for it.
+    fn promised(artifact: &Artifact) -> naga::valid::Capabilities {
+        assert!(artifact.needs.is_empty(), "{}: say here what its features mean to naga", artifact.variant);
+        naga::valid::Capabilities::empty()
+    }
+
+    #[test]
+    fn every_kernel_is_valid_and_within_the_limits_of_webgpu() {
+        let (all, limits) = (every_text(), wgpu::Limits::default());
+        assert!(all.len() > 100, "only {} texts", all.len());
+        for (text, (artifact, bindings)) in &all {
+            let module =
+                naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+            let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), promised(artifact));
+            validator.validate(&module).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+            let [entry] = &module.entry_points[..] else { panic!("one entry point\n{text}") };
+            let threads: u32 = entry.workgroup_size.iter().product();
+            assert!(threads <= limits.max_compute_invocations_per_workgroup, "{}: {threads} invocations", entry.name);
+            assert!(*bindings <= limits.max_storage_buffers_per_shader_stage as usize, "{}: {bindings}", entry.name);
+            let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+            let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
+            assert!(bytes <= limits.max_compute_workgroup_storage_size, "{}: {bytes} bytes", entry.name);
+        }
+    }
+}

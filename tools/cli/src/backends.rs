@@ -11,6 +11,8 @@ pub enum Choice {
     Cpu,
     /// NVIDIA's.
     Cuda,
+    /// Vulkan, Metal or DX12.
+    Wgpu,
 }
 
 /// The backends asked for, or every one that is found and has kernels; and why the others are not among them. Absence of
@@ -46,6 +48,7 @@ fn usable(backend: &Discovery) -> Result<Choice, String> {
     match (backend.backend, backend.kernels) {
         ("cpu", _) => Ok(Choice::Cpu),
         ("cuda", Some(1..)) => Ok(Choice::Cuda),
+        ("wgpu", Some(1..)) => Ok(Choice::Wgpu),
         _ => Err("found, but this version ships no kernels for it".into()),
     }
 }

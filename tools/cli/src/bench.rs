@@ -13,7 +13,7 @@ use dropless::cuda::Cuda;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
 use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run as measure};
-use dropless::{Cpu, Timing};
+use dropless::{Cpu, Timing, Wgpu};
 use lines::Extra;
 pub use lines::number;
 use std::io::Write;
@@ -97,6 +97,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let before = args.compare.as_deref().map(compare::read).transpose()?;
     let report = match backends::one(&args.backend)? {
         Choice::Cpu => on(&Arc::new(Cpu::new()), args)?,
+        Choice::Wgpu => on(&Arc::new(Wgpu::new(0)?), args)?,
         Choice::Cuda => on(&Arc::new(Cuda::new(0)?), args)?,
     };
     if let Some(path) = &args.json {

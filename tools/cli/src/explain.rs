@@ -13,7 +13,7 @@ use dropless::devices::BACKENDS;
 use dropless::devices::known::{KNOWN, Known};
 use dropless::op::Op;
 use dropless::testing::bench::{Report, RowSpecs, Select, specs};
-use dropless::{Backend, Cpu, Error, Explain, Explanation, Hint, each_spec};
+use dropless::{Backend, Cpu, Error, Explain, Explanation, Hint, Wgpu, each_spec};
 use predict::{Asked, Prediction, predict};
 use serde::Serialize;
 use std::io::Write;
@@ -152,6 +152,7 @@ enum Target {
     Named(&'static Known),
     Here(Cuda),
     Cpu(Cpu),
+    Wgpu(Wgpu),
 }
 
 impl Target {
@@ -168,6 +169,10 @@ impl Target {
                 Ok(cuda) => Target::Here(cuda),
                 Err(_) => Target::Named(named("h200")?),
             }),
+            ("wgpu", None) => Ok(Target::Wgpu(Wgpu::new(0)?)),
+            ("wgpu", Some(_)) => {
+                bail!("--device names a GPU of cuda's, the wgpu backend answers for the adapter that is here")
+            }
             (other, _) if BACKENDS.contains(&other) => bail!("this version ships no kernels for {other}"),
             (other, _) => bail!("there is no backend {other:?}; there are {}", BACKENDS.join(", ")),
         }
@@ -176,6 +181,7 @@ impl Target {
     fn backend(&self) -> &'static str {
         match self {
             Target::Cpu(_) => Cpu::NAME,
+            Target::Wgpu(_) => Wgpu::NAME,
             _ => Cuda::NAME,
         }
     }
@@ -185,6 +191,7 @@ impl Target {
             Target::Named(known) => known.info(),
             Target::Here(cuda) => cuda.device().clone(),
             Target::Cpu(cpu) => cpu.device().clone(),
+            Target::Wgpu(wgpu) => wgpu.device().clone(),
         }
     }
 
@@ -192,11 +199,13 @@ impl Target {
     where
         Cpu: Explain<O>,
         Cuda: Explain<O>,
+        Wgpu: Explain<O>,
     {
         match self {
             Target::Named(known) => Cuda::explain(op, &known.info(), hint),
             Target::Here(cuda) => cuda.explain_here(op, hint),
             Target::Cpu(cpu) => cpu.explain_here(op, hint),
+            Target::Wgpu(wgpu) => wgpu.explain_here(op, hint),
         }
     }
 }

@@ -10,7 +10,7 @@ use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
 use dropless::gpt_oss::{Checkpoint, Model, Options};
 use dropless::kernel::AllOps;
-use dropless::{Cpu, DType, Replay};
+use dropless::{Cpu, DType, Replay, Wgpu};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -80,6 +80,7 @@ const DEVICE_CHUNK: usize = 8192;
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match backends::one(&args.backend)? {
         Choice::Cpu => run_on(Cpu::new(), DType::F32, CPU_CHUNK, args),
+        Choice::Wgpu => run_on(Wgpu::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
         Choice::Cuda => run_on(Cuda::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
     }
 }

@@ -3,12 +3,12 @@
 use crate::backends::{self, Choice};
 use crate::output::{self, Format};
 use clap::ValueEnum;
-use dropless::Replay;
 use dropless::cuda::{Cuda, variants};
 use dropless::kernel::AllOps;
 use dropless::testing::conform::{Same, same};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Row, Status, conform};
+use dropless::{Replay, Wgpu};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -103,6 +103,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Choice::Cuda => {
                 let class = args.class.map_or(Class::Bf16, Class::from);
                 judge(&Arc::new(Cuda::new(0)?), class, args, &vectors, &filter, &mut rows);
+            }
+            Choice::Wgpu => {
+                let class = args.class.map_or(Class::Bf16, Class::from);
+                judge(&Arc::new(Wgpu::new(0)?), class, args, &vectors, &filter, &mut rows);
             }
         }
     }
