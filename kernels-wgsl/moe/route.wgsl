@@ -4,33 +4,14 @@ const MAX_TOP_K: u32 = 16u;
 const SOFTMAX_AFTER: u32 = 0u;
 const SOFTMAX_BEFORE: u32 = 1u; // else before, and renormalised
 
-const MINUS_INFINITY: u32 = 0x007fffffu; // ranks of infinities; NaN, which counts as -inf, is below
-const INFINITY: u32 = 0xff800000u;
-
 var<workgroup> ranks: array<u32, MAX_EXPERTS>;
 var<workgroup> best: array<vec2<u32>, THREADS>; // rank, expert
 var<workgroup> chosen: array<vec2<u32>, MAX_TOP_K>;
-
-// Logits as integers that compare the same way: 0 taken, 1 NaN, then -inf upwards; -0 equals 0.
-fn rank_of(logit: f32) -> u32 {
-    if (is_nan(logit)) { return 1u; }
-    var bits = bitcast<u32>(logit);
-    if (bits == 0x80000000u) { bits = 0u; }
-    return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-}
-
-fn logit_of(rank: u32) -> f32 {
-    return bitcast<f32>(select(~rank, rank & 0x7fffffffu, (rank >> 31u) == 1u));
-}
 
 // exp(logit - top) of two ranks, the top one finite.
 fn exponential(rank: u32, top: u32) -> f32 {
     if (rank <= MINUS_INFINITY) { return 0.0; }
     return exp(logit_of(rank) - logit_of(top));
-}
-
-fn better(a: vec2<u32>, b: vec2<u32>) -> bool {
-    return a.x > b.x || (a.x == b.x && a.y < b.y);
 }
 
 @compute @workgroup_size(THREADS)

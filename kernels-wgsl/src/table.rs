@@ -27,12 +27,12 @@ pub const ARTIFACTS: &[Artifact] = &[
             kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/portable.wgsl"),
         ],
     },
-    small("moe_route", &[kernel!("moe_route": "include/sum.wgsl", "moe/route.wgsl")]),
+    small("moe_route", &[kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/route.wgsl")]),
     small("moe_sort", &[kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl")]),
     small(
         "moe_dispatch",
         &[
-            kernel!("moe_route": "include/sum.wgsl", "moe/route.wgsl"),
+            kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/route.wgsl"),
             kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl"),
         ],
     ),
@@ -49,6 +49,7 @@ pub const ARTIFACTS: &[Artifact] = &[
     small("rope", &[kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/portable.wgsl")]),
     small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),
     small("swiglu", &[kernel!("swiglu_rows": "include/swiglu.wgsl", "swiglu/portable.wgsl")]),
+    small("argmax", &[kernel!("argmax": "include/rank.wgsl", "argmax/portable.wgsl")]),
     small("embedding", &[kernel!("embedding": "include/faults.wgsl", "embedding/portable.wgsl")]),
 ];
 

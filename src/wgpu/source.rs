@@ -227,7 +227,9 @@ mod tests {
     use super::*;
     use crate::op::cases::Cases;
     use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
-    use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec};
+    use crate::op::{
+        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+    };
     use crate::wgpu::device::Capabilities;
     use crate::wgpu::plan::WgpuOp;
     use dropless_kernels_wgsl::ARTIFACTS;
@@ -259,6 +261,7 @@ mod tests {
         texts::<RmsNormSpec>(&mut all);
         texts::<SwigluSpec>(&mut all);
         texts::<EmbeddingSpec>(&mut all);
+        texts::<ArgmaxSpec>(&mut all);
         all
     }
 
