@@ -15,7 +15,7 @@ static_assert(2 * BLOCK_N <= THREADS, "a thread has one block of MXFP4 at most")
 
 // Rows of dense operands share the range of f32: with SHIFT, `a`'s scale times the sum of a block stays below 2^128, and above
 // LEAST it is exact. MXFP4 brings its own scale, and its E2M1_UNIT keeps the sum small.
-constexpr int SHIFT = 24, LEAST_DENSE = -77, LEAST_MXFP4 = -116, MOST = 127 - SHIFT;
+constexpr int SHIFT = 24, LEAST_DENSE = -77, LEAST_MXFP4 = -116, LEAST_WEIGHT = -126;
 
 __device__ __forceinline__ unsigned row_at(unsigned stage, int row, int chunk) {
     return stage + row * ROW_BYTES + (chunk ^ (row % 2 * 4 + row / 2 % 4)) * 16;
@@ -92,21 +92,24 @@ struct Staged {
     __device__ __forceinline__ bool store(const GroupedGemmParams& p, unsigned stage) const {
         const int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
         bool fits = true;
-        const auto put = [&](int at, const Rebased& r) {
-            store_shared_128(row_at(stage, at, chunk), r.halves);
-            if (chunk % 4 == 0) store_shared_32(scale_at(stage, at, chunk / 4), __float_as_uint(r.scale));
-            fits = fits && r.fits;
+        const auto put = [&](int at, uint4 halves, float scale) {
+            store_shared_128(row_at(stage, at, chunk), halves);
+            if (chunk % 4 == 0) store_shared_32(scale_at(stage, at, chunk / 4), __float_as_uint(scale));
         };
 #pragma unroll
         for (int j = 0; j < A; j++) {
-            const int at = row + j * CHUNK_ROWS;
-            if constexpr (FORMAT == DENSE) put(at, rebased<-SHIFT, LEAST_DENSE, 127>(p.a.dtype, a[j]));
-            else put(at, rebased<0, LEAST_MXFP4, 127>(p.a.dtype, a[j]));
+            uint4 words = a[j];
+            const auto to = rebase<4, FORMAT == DENSE ? LEAST_DENSE : LEAST_MXFP4, 127>(p.a.dtype, words);
+            put(row + j * CHUNK_ROWS, words, power_of_two(FORMAT == DENSE ? to.exponent - SHIFT : to.exponent));
+            fits = fits && to.fits;
         }
         if constexpr (FORMAT == DENSE) {
 #pragma unroll
             for (int j = 0; j < W; j++) {
-                put(BLOCK_M + row + j * CHUNK_ROWS, rebased<SHIFT, -142, MOST>(p.w.dtype, w[j]));
+                uint4 words = w[j];
+                const auto to = rebase<4, LEAST_WEIGHT, 127 - SHIFT>(p.w.dtype, words);
+                put(BLOCK_M + row + j * CHUNK_ROWS, words, power_of_two(to.exponent + SHIFT));
+                fits = fits && to.fits;
             }
         } else if (threadIdx.x < 2 * BLOCK_N) {
             store_codes(stage);

@@ -1,4 +1,4 @@
-// Sums over a warp and over a block, always in the same order.
+// Over a warp and over a block: sums always in the same order.
 #pragma once
 
 constexpr unsigned ALL_LANES = 0xffffffff;
@@ -7,6 +7,17 @@ __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
     return value;
+}
+
+// Largest of a warp's lanes, in all of them; one instruction from sm_80 on.
+__device__ __forceinline__ unsigned warp_max(unsigned value) {
+#if __CUDA_ARCH__ >= 800
+    return __reduce_max_sync(ALL_LANES, value);
+#else
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) value = max(value, __shfl_xor_sync(ALL_LANES, value, step));
+    return value;
+#endif
 }
 
 // `partial` holds one float a warp and may be used again right after.

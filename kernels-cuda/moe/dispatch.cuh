@@ -11,26 +11,32 @@ struct Dispatch {
 };
 static_assert(sizeof(Dispatch) == 136, "mirrored in Rust");
 
-// The warp's assignments, counted into its histogram, and the buckets of the first 32 of them. What a warp routed it
-// reads back itself.
+// The warp's assignments, counted into its histogram, and the buckets of the first 32 of them.
 struct Counted {
     Range range;
     int* histogram;
     int first;
 
     __device__ __forceinline__ Counted(const Dispatch& d, bool route) {
+        __shared__ int firsts[WARPS][LANES];
+        const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
         const Range tokens = warp_tokens(int(d.route.tokens));
         range = {tokens.first * d.route.top_k, tokens.last * d.route.top_k};
-        histogram = histogram_of(d.sort, threadIdx.x / LANES);
-        int* counts = histogram;
-        clear_histogram(d.sort, counts);
+        histogram = histogram_of(d.sort, warp);
+        clear_histogram(d.sort, histogram);
         if (route) {
-            route_tokens(d.route, tokens, [=](int expert) { atomicAdd(&counts[expert], 1); });
+            int* counts = histogram;
+            route_tokens(d.route, tokens, [=](int token, int expert) {
+                atomicAdd(&counts[expert], 1);
+                const int at = (token - tokens.first) * d.route.top_k + lane;
+                if (at < LANES) firsts[warp][at] = expert;
+            });
             __syncwarp();
+            first = range.first + lane < range.last ? firsts[warp][lane] : -1;
         } else {
-            count_assignments(d.sort, range, counts);
+            count_assignments(d.sort, range, histogram);
+            first = load_bucket(d.sort, range.first, range.last);
         }
-        first = load_bucket(d.sort, range.first, range.last);
         __syncthreads();
     }
 };

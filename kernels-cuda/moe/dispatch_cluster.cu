@@ -2,7 +2,7 @@
 #include "dispatch.cuh"
 #include "ptx/cluster.cuh"
 
-extern "C" __global__ void __cluster_dims__(BLOCK_N) __launch_bounds__(32 * WARPS)
+extern "C" __global__ void __cluster_dims__(BLOCK_N) __launch_bounds__(32 * WARPS, 1)
     moe_dispatch(const __grid_constant__ Dispatch d) {
     __shared__ int start[BUCKETS], block_total[BUCKETS];
     const Counted own(d, d.with_route);

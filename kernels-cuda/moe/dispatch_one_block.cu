@@ -1,7 +1,7 @@
 // Route and sort, or sort alone, in one block: few tokens.
 #include "dispatch.cuh"
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_dispatch(const __grid_constant__ Dispatch d) {
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_dispatch(const __grid_constant__ Dispatch d) {
     __shared__ int start[BUCKETS];
     const Counted own(d, d.with_route);
     Own buckets = {};

@@ -3,7 +3,7 @@
 
 constexpr int MOST_BLOCKS = 128; // four counts a lane
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_count(const __grid_constant__ Dispatch d) {
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_count(const __grid_constant__ Dispatch d) {
     const Counted own(d, d.with_route);
     for (int e = threadIdx.x; e <= d.sort.experts; e += THREADS) {
         d.sort.block_counts[e * gridDim.x + blockIdx.x] = scan_warps(d.sort, e);
@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_count(const __grid_
 }
 
 // Every block adds up what all blocks have, a warp a bucket.
-extern "C" __global__ void __launch_bounds__(32 * WARPS) moe_place(const __grid_constant__ Dispatch d) {
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_place(const __grid_constant__ Dispatch d) {
     __shared__ int start[BUCKETS], total[BUCKETS], in_front[BUCKETS];
     const int lane = threadIdx.x % LANES;
     const Counted own(d, false);

@@ -1,5 +1,4 @@
-// Top-k of tokens' logits: descending, equal logits by lower expert, NaN last. A power of two of lanes shares a token,
-// with 8 or 16 neighbouring experts each: few steps to agree on the best, and several tokens a warp.
+// Top-k of tokens' logits, a warp a token: descending, equal logits by lower expert, NaN last.
 #pragma once
 #include "reduce.cuh"
 #include "rows.cuh"
@@ -16,7 +15,7 @@ struct Route {
     long long tokens;
     int experts, top_k;
     unsigned score;
-    int lanes; // that share a token: no fewer than top_k
+    unsigned unused;
 };
 static_assert(sizeof(Route) == 64, "mirrored in Rust");
 
@@ -24,9 +23,11 @@ struct Range {
     int first, last;
 };
 
-// The tokens of a warp among all warps of the grid.
+// The tokens of a warp among all warps of the grid. By the shuffle the compiler knows that they are the warp's, and need not
+// guard what its lanes do together.
 __device__ __forceinline__ Range warp_tokens(int tokens) {
-    const int warps = gridDim.x * WARPS, warp = blockIdx.x * WARPS + threadIdx.x / LANES;
+    const int own = __shfl_sync(ALL_LANES, threadIdx.x / LANES, 0);
+    const int warps = gridDim.x * WARPS, warp = blockIdx.x * WARPS + own;
     const int each = tokens / warps, more = tokens % warps;
     const int first = warp * each + min(warp, more);
     return {first, first + each + (warp < more ? 1 : 0)};
@@ -34,97 +35,124 @@ __device__ __forceinline__ Range warp_tokens(int tokens) {
 
 // Logits as integers that compare the same way: 0 taken or absent, 1 NaN, then -inf upwards; -0 equals 0.
 __device__ __forceinline__ unsigned rank_of(float logit) {
-    if (logit != logit) return 1;
     const unsigned bits = __float_as_uint(logit + 0.0f);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
+    const unsigned rank = bits ^ (unsigned(int(bits) >> 31) | 0x80000000u);
+    return logit != logit ? 1 : rank;
 }
-
-constexpr unsigned NO_RANK = 0xffffffff; // what no logit has
 
 __device__ __forceinline__ float logit_of(unsigned rank) {
     if (rank == 1) return -INFINITY; // what a NaN counts as
     return __uint_as_float(rank >> 31 ? rank & 0x7fffffffu : ~rank);
 }
 
+// Of a token's experts.
+__device__ __forceinline__ float sum_of_all(const Route& r, int t, float top) {
+    float sum = 0.0f;
+#pragma unroll 1
+    for (int e = threadIdx.x % LANES; e < r.experts; e += LANES) {
+        sum += expf(logit_of(rank_of(load1(r.logits, t, e))) - top);
+    }
+    return warp_sum(sum);
+}
+
+// A token on its way. A lane has every 32nd expert, OWN at most.
 template <int OWN>
-__device__ __forceinline__ unsigned best_of(const unsigned (&ranks)[OWN]) {
-    unsigned best = ranks[0];
+struct Token {
+    unsigned ranks[OWN];
+    float top, logit; // of the best; of the lane's choice: lane j's is the j-th
+    int expert;
+
+    __device__ __forceinline__ void take(int j) {
+        const int lane = threadIdx.x % LANES;
+        unsigned local = ranks[0];
 #pragma unroll
-    for (int c = 1; c < OWN; c++) best = max(best, ranks[c]);
-    return best;
+        for (int c = 1; c < OWN; c++) local = max(local, ranks[c]);
+        const unsigned best = warp_max(local);
+        // The lowest of those that have it: the most in its complement.
+        unsigned lowest = 0;
+#pragma unroll
+        for (int c = OWN - 1; c >= 0; c--) {
+            if (ranks[c] == best) lowest = MAX_EXPERTS - (c * LANES + lane);
+        }
+        const int taken = MAX_EXPERTS - int(warp_max(lowest));
+#pragma unroll
+        for (int c = 0; c < OWN; c++) {
+            if (c * LANES + lane == taken) ranks[c] = 0;
+        }
+        if (j == 0) top = logit_of(best);
+        if (lane == j) expert = taken, logit = logit_of(best);
+    }
+
+    template <class Chosen>
+    __device__ __forceinline__ void store(const Route& r, int t, float sum, Chosen chosen) {
+        const int lane = threadIdx.x % LANES;
+        if (lane < r.top_k) {
+            r.topk_idx[(long long)t * r.top_k + lane] = expert;
+            r.topk_weight[(long long)t * r.top_k + lane] = __fdividef(expf(logit - top), sum); // 1 to 512, or NaN
+            chosen(t, expert);
+        }
+    }
+};
+
+// Of tokens from `first` on, none behind `last`: all loads are under way before the first is waited for.
+template <int OWN, int AT_ONCE>
+__device__ __forceinline__ void load_tokens(const Route& r, int first, int last, Token<OWN> (&token)[AT_ONCE]) {
+    const int lane = threadIdx.x % LANES;
+    const bool wide = r.logits.dtype == F32;
+    float logits[AT_ONCE][OWN];
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+        const char* row = address(r.logits, min(first + i, last - 1), 0);
+#pragma unroll
+        for (int c = 0; c < OWN; c++) {
+            const int e = min(c * LANES + lane, r.experts - 1);
+            logits[i][c] = wide ? ((const float*)row)[e] : __uint_as_float(((const unsigned short*)row)[e]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+#pragma unroll
+        for (int c = 0; c < OWN; c++) {
+            const unsigned short bits = (unsigned short)__float_as_uint(logits[i][c]);
+            const float bf16 = bf16_to_f32(bits), f16 = f16_to_f32(bits);
+            const float logit = wide ? logits[i][c] : r.logits.dtype == BF16 ? bf16 : f16;
+            token[i].ranks[c] = c * LANES + lane < r.experts ? rank_of(logit) : 0;
+        }
+    }
 }
 
-// Sum over the lanes of a token, the same in all of them.
-__device__ __forceinline__ float lanes_sum(float value, int lanes) {
-    for (int step = lanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
-    return value;
-}
-
-// Routes the tokens of a warp; `chosen` sees every choice. OWN experts a lane.
-template <int OWN, class Chosen>
+// Routes a warp's tokens, AT_ONCE side by side to hide what each waits for. `chosen` sees the choices of a token.
+template <int OWN, int AT_ONCE, class Chosen>
 __device__ __forceinline__ void route_by(const Route& r, Range tokens, Chosen chosen) {
-    const int lane = threadIdx.x % LANES, own = lane % r.lanes;
-    const unsigned peers = (ALL_LANES >> (LANES - r.lanes)) << (lane - own);
-    for (int at = tokens.first; at < tokens.last; at += LANES / r.lanes) {
-        const int t = at + lane / r.lanes;
-        const bool live = t < tokens.last;
-        unsigned ranks[OWN];
-#pragma unroll
-        for (int c = 0; c < OWN; c += 8) {
-            float logits[8];
-            load8(r.logits, live ? t : at, own * OWN + c, r.experts - own * OWN - c, logits);
-#pragma unroll
-            for (int i = 0; i < 8; i++) ranks[c + i] = own * OWN + c + i < r.experts ? rank_of(logits[i]) : 0;
-        }
-
-        // Lane j of the token keeps the j-th choice.
-        unsigned local = best_of(ranks), chosen_rank = 0;
-        int expert = 0;
-        float top = 0.0f, all = 0.0f;
+#pragma unroll 1
+    for (int at = tokens.first; at < tokens.last; at += AT_ONCE) {
+        Token<OWN> token[AT_ONCE];
+        load_tokens(r, at, tokens.last, token);
+#pragma unroll 1
         for (int j = 0; j < r.top_k; j++) {
-            unsigned best = local;
-            for (int step = r.lanes / 2; step > 0; step /= 2) best = max(best, __shfl_xor_sync(ALL_LANES, best, step));
-            if (j == 0) {
-                top = logit_of(best);
-                if (r.score == SOFTMAX_BEFORE) {
 #pragma unroll
-                    for (int c = 0; c < OWN; c++) {
-                        if (ranks[c]) all += expf(logit_of(ranks[c]) - top);
-                    }
-                }
-            }
-            // The lowest lane that has it has the lowest expert.
-            const int winner = __ffs(__ballot_sync(ALL_LANES, local == best) & peers) - 1;
-            const unsigned wanted = lane == winner ? best : NO_RANK;
-            int place = -1;
-#pragma unroll
-            for (int c = OWN - 1; c >= 0; c--) {
-                if (ranks[c] == wanted) place = c;
-            }
-#pragma unroll
-            for (int c = 0; c < OWN; c++) {
-                if (c == place) ranks[c] = 0;
-            }
-            local = best_of(ranks);
-            const int taken = __shfl_sync(ALL_LANES, own * OWN + place, winner);
-            if (own == j) expert = taken, chosen_rank = best;
+            for (int i = 0; i < AT_ONCE; i++) token[i].take(j);
         }
-
-        // All -inf or NaN: -inf - -inf is NaN, and with it every weight.
-        const bool mine = own < r.top_k;
-        const float weight = mine ? expf(logit_of(chosen_rank) - top) : 0.0f;
-        // Renormalised, the sum over all experts cancels.
-        const float sum = lanes_sum(r.score == SOFTMAX_BEFORE ? all : weight, r.lanes);
-        if (live && mine) {
-            r.topk_idx[(long long)t * r.top_k + own] = expert;
-            r.topk_weight[(long long)t * r.top_k + own] = weight / sum;
-            chosen(expert);
+        // All -inf or NaN: -inf - -inf is NaN, and with it every weight. Renormalised, the sum over all experts cancels.
+        float sum[AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            sum[i] = warp_sum(threadIdx.x % LANES < r.top_k ? expf(token[i].logit - token[i].top) : 0.0f);
+        }
+        if (AT_ONCE == 1 && r.score == SOFTMAX_BEFORE) sum[0] = sum_of_all(r, at, token[0].top);
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            if (at + i < tokens.last) token[i].store(r, at + i, sum[i], chosen);
         }
     }
 }
 
 template <class Chosen>
 __device__ __forceinline__ void route_tokens(const Route& r, Range tokens, Chosen chosen) {
-    if (r.experts <= LANES * 8) route_by<8>(r, tokens, chosen);
-    else route_by<16>(r, tokens, chosen);
+    const bool one = tokens.last - tokens.first == 1 || r.score == SOFTMAX_BEFORE;
+    if (r.experts > 4 * LANES) route_by<16, 1>(r, tokens, chosen);
+    else if (r.experts > LANES && one) route_by<4, 1>(r, tokens, chosen);
+    else if (r.experts > LANES) route_by<4, 4>(r, tokens, chosen);
+    else if (one) route_by<1, 1>(r, tokens, chosen);
+    else route_by<1, 4>(r, tokens, chosen);
 }

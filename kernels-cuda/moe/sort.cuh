@@ -37,6 +37,7 @@ __device__ __forceinline__ int load_bucket(const Sort& s, int at, int last) {
 }
 
 __device__ __forceinline__ void clear_histogram(const Sort& s, int* histogram) {
+#pragma unroll 1
     for (int e = threadIdx.x % LANES; e <= s.experts; e += LANES) histogram[e] = 0;
     __syncwarp();
 }
@@ -59,13 +60,14 @@ __device__ __forceinline__ int own_bucket(int i) { return threadIdx.x * OWN_BUCK
 
 // Turns the warps' counts of a bucket into how many stand in front of each warp's; gives the block's count.
 __device__ __forceinline__ int scan_warps(const Sort& s, int bucket) {
+    int counts[WARPS];
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) counts[w] = histogram_of(s, w)[bucket];
     int sum = 0;
 #pragma unroll
     for (int w = 0; w < WARPS; w++) {
-        int* at = histogram_of(s, w) + bucket;
-        const int count = *at;
-        *at = sum;
-        sum += count;
+        histogram_of(s, w)[bucket] = sum;
+        sum += counts[w];
     }
     return sum;
 }

@@ -15,6 +15,7 @@ use params::Params;
 
 const DECODE: &str = "sm80_decode";
 const PREFILL: &str = "sm80_prefill";
+const REBASED: &str = "sm75";
 
 impl FlashAttnSpec {
     /// Position of a kernel among those of all types and head sizes.
@@ -36,16 +37,10 @@ impl FlashAttnSpec {
     }
 
     fn tensor_cores_take_it(&self) -> Result<(), String> {
-        if self.q != self.kv || !matches!(self.q, DType::Bf16 | DType::F16) {
+        if self.q != self.kv {
             return Err(format!("q and k must be bf16 or f16 alike, they are {} and {}", self.q, self.kv));
         }
-        if !matches!(self.head_dim, 64 | 128) {
-            return Err(format!("head_dim must be 64 or 128, it is {}", self.head_dim));
-        }
-        // The largest product must be the largest score, and a masked one -infinity after scaling too.
-        if self.sm_scale.0 < f64::from(f32::MIN_POSITIVE) {
-            return Err(format!("sm_scale must be a positive normal f32, it is {}", self.sm_scale.0));
-        }
+        self.halves_take_it()?;
         match self.store {
             KvStore::Paged { layout: PageLayout::XSplit { .. }, .. } => {
                 Err("elements of a key must lie together, a cache split by x scatters them".into())
@@ -55,6 +50,23 @@ impl FlashAttnSpec {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What every variant on tensor cores asks for.
+    fn halves_take_it(&self) -> Result<(), String> {
+        for (name, of) in [("q", self.q), ("k", self.kv)] {
+            if !matches!(of, DType::Bf16 | DType::F16) {
+                return Err(format!("`{name}` must be bf16 or f16, it is {of}"));
+            }
+        }
+        if !matches!(self.head_dim, 64 | 128) {
+            return Err(format!("head_dim must be 64 or 128, it is {}", self.head_dim));
+        }
+        // The largest product must be the largest score, and a masked one -infinity after scaling too.
+        if self.sm_scale.0 < f64::from(f32::MIN_POSITIVE) {
+            return Err(format!("sm_scale must be a positive normal f32, it is {}", self.sm_scale.0));
+        }
+        Ok(())
     }
 }
 
@@ -69,20 +81,23 @@ impl CudaOp for FlashAttnSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         let blocks = match artifact.variant {
             DECODE => decode_blocks(self, artifact),
-            PREFILL => prefill_tiles(self, artifact).saturating_mul(self.kv_heads),
+            PREFILL | REBASED => prefill_tiles(self, artifact).saturating_mul(self.kv_heads),
             _ => return Ok(()),
         };
         // Far from the most that a launch may have, splits and all.
         if blocks > 1 << 30 {
             return Err(format!("{blocks} blocks are more than 2^30"));
         }
-        self.tensor_cores_take_it()
+        if artifact.variant == REBASED { self.halves_take_it() } else { self.tensor_cores_take_it() }
     }
 
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         let (rows, most) = (packed_rows(self), artifact.block_m as usize);
         if artifact.variant == DECODE && rows > most {
             return Err(format!("made for up to {most} queries times heads of a key head, these are {rows}"));
+        }
+        if artifact.variant == REBASED {
+            return Err("not chosen: not measured yet".into());
         }
         Ok(())
     }
@@ -115,6 +130,11 @@ impl CudaOp for FlashAttnSpec {
                 let tiles = prefill_tiles(op, plan.artifact);
                 params.tiles = tiles as i32;
                 plan.record(op.type_and_dim(), [tiles * op.kv_heads, 1, 1], stream, &params)
+            }
+            REBASED => {
+                let tiles = prefill_tiles(op, plan.artifact);
+                let params = params.with_splits(0, 1, tiles as i32);
+                plan.record(usize::from(op.head_dim == 128), [tiles * op.kv_heads, 1, 1], stream, &params)
             }
             _ => plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params),
         }

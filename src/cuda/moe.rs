@@ -24,16 +24,10 @@ struct Route {
     experts: i32,
     top_k: i32,
     score: u32,
-    lanes: i32,
+    unused: u32,
 }
 
 const _: () = assert!(size_of::<Route>() == 64);
-
-/// Lanes that share a token: of 8 experts each, 16 where that is not enough, and no fewer than choices.
-fn lanes(op: &RouteSpec) -> usize {
-    let experts = if op.experts <= 32 * 8 { 8 } else { 16 };
-    op.experts.div_ceil(experts).max(op.top_k).next_power_of_two()
-}
 
 impl Route {
     fn new(op: &RouteSpec, logits: &View<'_, Cuda>, idx: &ViewMut<'_, Cuda>, weight: &ViewMut<'_, Cuda>) -> Self {
@@ -50,7 +44,7 @@ impl Route {
             experts: op.experts as i32,
             top_k: op.top_k as i32,
             score,
-            lanes: lanes(op) as i32,
+            unused: 0,
         }
     }
 }
@@ -58,8 +52,7 @@ impl Route {
 impl CudaOp for RouteSpec {
     fn launch(plan: &Plan<Self>, args: RouteArgs<'_, Cuda>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
         let params = Route::new(&plan.op, &args.logits, &args.topk_idx, &args.topk_weight);
-        let at_once = 32 / lanes(&plan.op) * plan.artifact.warps as usize;
-        let blocks = plan.op.tokens.div_ceil(at_once);
+        let blocks = plan.op.tokens.div_ceil(plan.artifact.warps as usize);
         plan.record(0, [blocks, 1, 1], stream, &params)
     }
 }
