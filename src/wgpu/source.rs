@@ -271,6 +271,23 @@ mod tests {
         naga::valid::Capabilities::empty()
     }
 
+    /// Into what Vulkan, Metal and DX12 compile: languages with limits of their own.
+    fn translates(module: &naga::Module, info: &naga::valid::ModuleInfo) {
+        use naga::back::{hlsl, msl, spv};
+        let name = &module.entry_points[0].name;
+        let spirv = spv::write_vec(module, info, &spv::Options::default(), None);
+        assert!(spirv.is_ok_and(|words| words.len() > 100), "{name} as SPIR-V");
+        // Metal 2.4 is what wgpu asks for on macOS 12.
+        let options = msl::Options { lang_version: (2, 4), ..msl::Options::default() };
+        let metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
+        assert!(metal.unwrap_or_else(|e| panic!("{name} as MSL: {e}")).0.contains("kernel void"), "{name}");
+        let (options, all) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        let mut direct = String::new();
+        let written = hlsl::Writer::new(&mut direct, &options, &all).write(module, info, None);
+        written.unwrap_or_else(|e| panic!("{name} as HLSL: {e}"));
+        assert!(direct.contains("[numthreads("), "{name}");
+    }
+
     #[test]
     fn every_kernel_is_valid_and_within_the_limits_of_webgpu() {
         let (all, limits) = (every_text(), wgpu::Limits::default());
@@ -279,7 +296,9 @@ mod tests {
             let module =
                 naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
             let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), promised(artifact));
-            validator.validate(&module).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+            let info = validator.validate(&module);
+            let info = info.unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+            translates(&module, &info);
             let [entry] = &module.entry_points[..] else { panic!("one entry point\n{text}") };
             let threads: u32 = entry.workgroup_size.iter().product();
             assert!(threads <= limits.max_compute_invocations_per_workgroup, "{}: {threads} invocations", entry.name);
