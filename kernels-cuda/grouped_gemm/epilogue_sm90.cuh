@@ -1,33 +1,82 @@
 // A warpgroup's sums, 64 weight rows by N rows of `a`, to memory: unit, bias and gate in registers, then 16 rows of `a` at a
-// time through shared memory, so that a thread stores eight columns of a row.
+// time through shared memory, so that a thread stores 16 bytes of a row. All that does not change from one granule to the
+// next is worked out once: this runs while the tensor cores have nothing to do.
 #pragma once
-#include "params_sm90.cuh"
+#include "ptx/pairs.cuh"
 #include "ptx/warpgroup.cuh"
 #include "token_tiles.cuh"
 
 constexpr int LINE = 68; // floats: a warp's results fall into different banks
-constexpr int STAGING_BYTES = GRANULE * LINE * 4; // of a warpgroup
+constexpr int STAGING = GRANULE * LINE; // floats of a warpgroup, twice
+constexpr int STAGING_BYTES = 2 * STAGING * 4;
+
+// What a thread stores of a granule: 16 bytes of every PASSth row from `row` on.
+template <bool GATED>
+struct ChunkWriter {
+    char* to;        // of the first row
+    long long pitch; // bytes from row to row
+    const float* from;
+    int row, step, rows, dtype;
+    int count; // columns from the first one of the chunk to the end of the result
+    bool whole; // the chunk is all there and aligned
+
+    __device__ __forceinline__ ChunkWriter(const GroupedGemmParams& p, const TokenTile& tile, int weight_row,
+                                           const float* staging) {
+        const int thread = threadIdx.x % 128, width = GATED ? p.n / 2 : p.n, first = GATED ? weight_row / 2 : weight_row;
+        const bool f32 = p.d.dtype == F32;
+        const int shift = (GATED ? 2 : 3) + f32, col = (thread & ((1 << shift) - 1)) * (f32 ? 4 : 8);
+        row = thread >> shift, step = 128 >> shift, rows = tile.rows, dtype = p.d.dtype;
+        from = staging + row * LINE + col;
+        pitch = p.d.stride * element_bytes(p.d);
+        to = address(p.d, tile.row + row, first + col);
+        count = width - first - col;
+        whole = count >= (f32 ? 4 : 8) && aligned16(to) && pitch % 16 == 0;
+    }
+
+    // The granule from row `at` of the tile on.
+    __device__ __forceinline__ void store(int at, int buffer) const {
+        for (int r = row; r < GRANULE && at + r < rows; r += step) {
+            char* chunk = to + (at + r - row) * pitch;
+            const float4* y = (const float4*)(from + buffer * STAGING + (r - row) * LINE);
+            const float4 a = y[0];
+            if (whole && dtype == F32) {
+                *(float4*)chunk = a;
+            } else if (whole) {
+                const float4 b = y[1];
+                *(uint4*)chunk = dtype == BF16 ? pack(MmaBf16{}, a, b) : pack(MmaF16{}, a, b);
+            } else {
+                for (int i = 0; i < min(count, dtype == F32 ? 4 : 8); i++) {
+                    store1({chunk, 0, unsigned(dtype), 0}, 0, i, ((const float*)y)[i]);
+                }
+            }
+        }
+    }
+
+    template <class T>
+    static __device__ __forceinline__ uint4 pack(T, float4 a, float4 b) {
+        return make_uint4(pair(T{}, a.x, a.y), pair(T{}, a.z, a.w), pair(T{}, b.x, b.y), pair(T{}, b.z, b.w));
+    }
+};
 
 // `row` is the warpgroup's first weight row, `unit` what its sums are counted in.
-template <int N>
+template <int N, bool GATED>
 __device__ __forceinline__ void store_sums(const GroupedGemmParams& p, const TokenTile& tile, int row, const float* sums,
                                            float unit, float* staging, int barrier) {
     const int thread = threadIdx.x % 128, lane = thread % 32, g = lane / 4, own = thread / 32 * 16 + g;
     const auto bias = [&](int r) { return p.bias.base && r < p.n ? load1(p.bias, tile.expert, r) : 0.0f; };
     const float low = bias(row + own), high = bias(row + own + 8);
-    const int width = p.gated ? p.n / 2 : p.n, first = p.gated ? row / 2 : row, columns = p.gated ? 32 : 64;
+    const ChunkWriter<GATED> writer(p, tile, row, staging);
     // The two threads of a pair of gate and up make an output each: of row g the one with the gate, of g + 8 the other.
     const bool gate = g % 2 == 0;
-    float* line = staging + lane % 4 * 2 * LINE + (p.gated ? thread / 32 * 8 + g / 2 + (gate ? 0 : 4) : own);
+    float* line = staging + lane % 4 * 2 * LINE + (GATED ? thread / 32 * 8 + g / 2 + (gate ? 0 : 4) : own);
 #pragma unroll
     for (int at = 0; at < N; at += GRANULE) {
-        sync_threads(barrier, 128); // the granule before this one is read
+        float* to = line + at / GRANULE % 2 * STAGING;
 #pragma unroll
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < 2; j++, to += 8 * LINE) {
             const float* d = sums + (at + 8 * j) / 2;
             const float y[4] = {d[0] * unit + low, d[1] * unit + low, d[2] * unit + high, d[3] * unit + high};
-            float* to = line + 8 * j * LINE;
-            if (p.gated) {
+            if constexpr (GATED) {
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
                     const float other = __shfl_xor_sync(ALL_LANES, gate ? y[2 + i] : y[i], 4);
@@ -37,12 +86,8 @@ __device__ __forceinline__ void store_sums(const GroupedGemmParams& p, const Tok
                 to[0] = y[0], to[LINE] = y[1], to[8] = y[2], to[LINE + 8] = y[3];
             }
         }
-        sync_threads(barrier, 128);
-        const int per_row = columns / 8, r = thread / per_row, c = thread % per_row * 8;
-        if (r >= GRANULE || at + r >= tile.rows || first + c >= width) continue;
-        float out[8];
-        const float4 a = ((const float4*)(staging + r * LINE + c))[0], b = ((const float4*)(staging + r * LINE + c))[1];
-        out[0] = a.x, out[1] = a.y, out[2] = a.z, out[3] = a.w, out[4] = b.x, out[5] = b.y, out[6] = b.z, out[7] = b.w;
-        store8(p.d, tile.row + at + r, first + c, width - first - c, out);
+        sync_threads(barrier, 128); // there is another buffer for the next granule, and a barrier before this one's next use
+        writer.store(at, at / GRANULE % 2);
     }
+    sync_threads(barrier, 128); // the next tile begins with the first buffer
 }

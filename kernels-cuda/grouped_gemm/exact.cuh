@@ -4,6 +4,7 @@
 #pragma once
 #include "mxfp4.cuh"
 #include "params.cuh"
+#include "reduce.cuh"
 
 // Two neighbouring elements of a row of `a`, null or past K: zeros. Rows may be aligned to nothing.
 __device__ __forceinline__ unsigned exact_pair(const GroupedGemmParams& p, const char* row, int k) {

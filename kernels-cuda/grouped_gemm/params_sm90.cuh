@@ -3,8 +3,8 @@
 #include "params.cuh"
 #include "ptx/tma.cuh"
 
-// Heights of the boxes of `a`: GRANULE << i rows of 64 elements.
-constexpr int GRANULE = 16, HEIGHTS = 4;
+// Heights of the boxes of `a`: 16 << i rows of 64 elements.
+constexpr int HEIGHTS = 4;
 
 // Mirrors `Sm90Params` in src/cuda/grouped_gemm/prefill.rs.
 struct Sm90Params {

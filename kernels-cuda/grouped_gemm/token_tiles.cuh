@@ -1,8 +1,9 @@
-// Tiles of an expert's rows, balanced in granules of 16, by BLOCK_N weight rows: worked out by every block for itself from
-// the offsets on the device. Tiles of one block of weights and all rows of its expert follow each other.
+// Tiles of an expert's rows, balanced in units of GRANULE (which whoever includes this defines: rows that are multiplied
+// whether they are there or not), by BLOCK_N weight rows: worked out by every block for itself from the
+// offsets on the device. Tiles of one block of weights and all rows of its expert follow each other.
 #pragma once
 #include "offsets.cuh"
-#include "params_sm90.cuh"
+#include "params.cuh"
 
 constexpr int MAX_EXPERTS = 512;
 
@@ -18,13 +19,34 @@ struct TokenTiles {
 
     static constexpr int MOST = BLOCK_M / GRANULE; // granules of a tile
 
-    // By one warp.
+    // By the whole block; synchronises. All offsets are asked for at once: memory's latency is most of this.
     __device__ __forceinline__ void build(const GroupedGemmParams& p) {
-        const int lane = threadIdx.x % 32;
-        if (p.offsets && blockIdx.x == 0) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
-        read_offsets(p.offsets, p.experts, p.rows, row_begin);
-        __syncwarp();
-        const int columns = (p.n + BLOCK_N - 1) / BLOCK_N;
+        for (int i = threadIdx.x; i <= p.experts; i += 32 * WARPS) {
+            tile_begin[i] = p.offsets ? p.offsets[i] : i == 0 ? 0 : p.rows;
+        }
+        __syncthreads();
+        if (threadIdx.x < 32) {
+            if (p.offsets && blockIdx.x == 0) check_offsets(tile_begin, p.experts + 1, p.rows, p.status);
+            read_offsets(tile_begin, p.experts, p.rows, row_begin);
+            __syncwarp();
+            count_tiles(p);
+        }
+        __syncthreads();
+    }
+
+    __device__ __forceinline__ TokenTile tile(const GroupedGemmParams& p, int e, int index) const {
+        const int first = row_begin[e], rows = row_begin[e + 1] - first, granules = (rows + GRANULE - 1) / GRANULE;
+        const int blocks = (granules + MOST - 1) / MOST, within = index - tile_begin[e];
+        const int column = within / blocks, block = within - column * blocks;
+        const int each = granules / blocks, more = granules - each * blocks;
+        const int begin = block * each + min(block, more), own = each + (block < more);
+        return {e - p.local_first, first + begin * GRANULE, min(own * GRANULE, rows - begin * GRANULE), own,
+                column * BLOCK_N};
+    }
+
+  private:
+    __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
+        const int lane = threadIdx.x % 32, columns = (p.n + BLOCK_N - 1) / BLOCK_N;
         int before = 0;
         for (int at = 0; at < p.experts; at += 32) {
             const int i = at + lane, local = i - p.local_first;
@@ -42,22 +64,26 @@ struct TokenTiles {
         }
         if (lane == 0) tile_begin[p.experts] = before;
     }
+};
 
-    __device__ __forceinline__ int count(const GroupedGemmParams& p) const { return tile_begin[p.experts]; }
+// The tiles of this block, one after the other. All but two registers are worked out again where they are needed.
+struct Walk {
+    int index, expert = 0;
 
-    __device__ __forceinline__ TokenTile tile(const GroupedGemmParams& p, int index) const {
-        int e = 0; // the last expert that starts at or before it
-        for (int step = MAX_EXPERTS; step > 0; step /= 2) {
-            if (e + step < p.experts && tile_begin[e + step] <= index) e += step;
-        }
-        const int first = row_begin[e], rows = row_begin[e + 1] - first, granules = (rows + GRANULE - 1) / GRANULE;
-        const int blocks = (granules + MOST - 1) / MOST, within = index - tile_begin[e];
-        const int column = within / blocks, block = within - column * blocks;
-        const int each = granules / blocks, more = granules - each * blocks;
-        const int begin = block * each + min(block, more), own = each + (block < more);
-        return {e - p.local_first, first + begin * GRANULE, min(own * GRANULE, rows - begin * GRANULE), own,
-                column * BLOCK_N};
+    __device__ __forceinline__ Walk() : index(blockIdx.x) {}
+
+    // Moves to the expert of the tile; false behind the last one.
+    __device__ __forceinline__ bool seek(const GroupedGemmParams& p, const TokenTiles& tiles) {
+        if (index >= tiles.tile_begin[p.experts]) return false;
+        while (index >= tiles.tile_begin[expert + 1]) expert++;
+        return true;
     }
+
+    __device__ __forceinline__ TokenTile tile(const GroupedGemmParams& p, const TokenTiles& tiles) const {
+        return tiles.tile(p, expert, index);
+    }
+
+    __device__ __forceinline__ void next() { index += gridDim.x; }
 };
 
 // Rows of experts whose weights are elsewhere, where no second launch leaves them out. By the whole grid.

@@ -15,6 +15,31 @@ __device__ __forceinline__ int offset_at(const int* raw, int index, int upper) {
     return most;
 }
 
+// Several of them, all loads under way at once: memory's latency is what this costs.
+template <int COUNT>
+__device__ __forceinline__ void offsets_at(const int* raw, const int (&index)[COUNT], int upper, int (&out)[COUNT]) {
+    int last = 0;
+#pragma unroll
+    for (int c = 0; c < COUNT; c++) last = max(last, index[c]), out[c] = 0;
+    for (int at = threadIdx.x % 32; at <= last; at += 128) {
+        int values[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) values[i] = at + 32 * i <= last ? raw[at + 32 * i] : 0;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int c = 0; c < COUNT; c++) {
+                if (at + 32 * i <= index[c]) out[c] = max(out[c], clamped(values[i], upper));
+            }
+        }
+    }
+#pragma unroll
+    for (int c = 0; c < COUNT; c++) {
+#pragma unroll
+        for (int step = 16; step > 0; step /= 2) out[c] = max(out[c], __shfl_xor_sync(ALL_LANES, out[c], step));
+    }
+}
+
 // All `groups` + 1 of them into `out`; without `raw` there is one group of all rows.
 __device__ __forceinline__ void read_offsets(const int* raw, int groups, int upper, int* out) {
     const int lane = threadIdx.x % 32;

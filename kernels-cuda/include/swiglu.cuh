@@ -23,9 +23,8 @@ __device__ __forceinline__ float swiglu(const SwigluUnit& unit, float gate, floa
 }
 
 // The same with the exponential and the reciprocal of the special function unit, each within 2 ulp, for kernels whose
-// arithmetic is not hidden behind memory.
+// arithmetic is not hidden behind memory (sm_80).
 __device__ __forceinline__ float fast_swiglu(const SwigluUnit& unit, float gate, float up) {
-    const float g = at_most(gate, unit.limit);
-    const float u = -at_most(-at_most(up, unit.limit), unit.limit);
+    const float g = min_nan(gate, unit.limit), u = max_nan(min_nan(up, unit.limit), -unit.limit);
     return g * fast_reciprocal(1.0f + fast_exp2(-unit.alpha * LOG2_E * g)) * (u + unit.up_offset);
 }

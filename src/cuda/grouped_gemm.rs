@@ -1,5 +1,6 @@
 //! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens or K is split.
 
+mod decode;
 mod prefill;
 mod rebased;
 
@@ -12,9 +13,10 @@ use crate::backend::{DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::mxfp4::Tiled;
-use crate::op::{Epilogue, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
+use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use crate::tensor::View;
 use bytemuck::{Pod, Zeroable};
+use decode::Decode;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
@@ -115,12 +117,6 @@ impl Params {
     }
 }
 
-/// Parts of K.
-fn splits(op: &GroupedGemmSpec, artifact: &Artifact, device: &DeviceInfo) -> usize {
-    let rebased = Rebased::of(artifact).map(|r| r.splits(op, device));
-    rebased.or_else(|| Tiles::of(artifact).map(|t| t.splits(op, device))).unwrap_or(1)
-}
-
 /// Is `out` made by the second launch?
 fn finishes(op: &GroupedGemmSpec, splits: usize) -> bool {
     op.combine.is_some() || splits > 1
@@ -132,17 +128,57 @@ fn finish_blocks(op: &GroupedGemmSpec, artifact: &Artifact, device: &DeviceInfo)
     threads.div_ceil(32 * artifact.warps as usize).min(FINISH_BLOCKS * device.units.max(1) as usize)
 }
 
+/// What a variant is made of.
+enum Kind<'a> {
+    Simt,
+    Tiles(Tiles<'a>),
+    Rebased(Rebased<'a>),
+    Prefill(Prefill<'a>),
+    Decode(Decode<'a>),
+}
+
+impl<'a> Kind<'a> {
+    fn of(artifact: &'a Artifact) -> Self {
+        let tiles = || Tiles::of(artifact).map(Kind::Tiles);
+        let rebased = || Rebased::of(artifact).map(Kind::Rebased);
+        let prefill = || Prefill::of(artifact).map(Kind::Prefill);
+        let decode = || Decode::of(artifact).map(Kind::Decode);
+        tiles().or_else(rebased).or_else(prefill).or_else(decode).unwrap_or(Kind::Simt)
+    }
+}
+
+/// # Errors
+/// What the kernels that are made for prepacked weights and bf16 alone do not take, in words.
+fn prepacked_bf16(op: &GroupedGemmSpec) -> Result<(), String> {
+    if op.weights != WeightFormat::Mxfp4Tiled {
+        return Err("multiplies prepacked MXFP4 weights".into());
+    }
+    if op.a != DType::Bf16 {
+        return Err(format!("multiplies bf16, `a` is {}", op.a));
+    }
+    match op.epilogue {
+        Epilogue::Swiglu(s) if s.layout == GateUp::Halves => {
+            Err("wants gate and up side by side: its tiles hold one of the two halves".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Those kernels copy tiles 16 bytes at a time.
+fn check_tiles(args: &GroupedGemmArgs<'_, Cuda>) -> Result<(), Error> {
+    match args.w.mem().is_multiple_of(16) {
+        true => Ok(()),
+        false => Err(Error::input("grouped_gemm `w`", "prepacked weights must be aligned to 16 bytes")),
+    }
+}
+
 impl CudaOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        if let Some(prefill) = Prefill::of(artifact) {
-            return prefill.legal(self);
-        }
-        if let Some(rebased) = Rebased::of(artifact) {
-            return rebased.legal(self);
-        }
-        match Tiles::of(artifact) {
-            Some(tiles) => tiles.legal(self),
-            None => {
+        match Kind::of(artifact) {
+            Kind::Tiles(tiles) => tiles.legal(self),
+            Kind::Rebased(rebased) => rebased.legal(self),
+            Kind::Prefill(_) | Kind::Decode(_) => prepacked_bf16(self),
+            Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
                 if self.n > most {
                     return Err(format!("takes up to {most} weight rows, these are {}", self.n));
@@ -153,31 +189,33 @@ impl CudaOp for GroupedGemmSpec {
     }
 
     fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
-        if let Some(prefill) = Prefill::of(artifact) {
-            return prefill.suits();
+        match Kind::of(artifact) {
+            Kind::Tiles(tiles) => tiles.suits(self, device, hint),
+            Kind::Rebased(rebased) => rebased.suits(),
+            Kind::Prefill(_) | Kind::Decode(_) => Err("is not chosen before it is measured".into()),
+            Kind::Simt => Ok(()),
         }
-        if let Some(rebased) = Rebased::of(artifact) {
-            return rebased.suits();
-        }
-        Tiles::of(artifact).map_or(Ok(()), |tiles| tiles.suits(self, device, hint))
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
-        if let Some(prefill) = Prefill::of(artifact) {
-            return prefill.shared_bytes();
+        match Kind::of(artifact) {
+            Kind::Tiles(tiles) => tiles.shared_bytes(self),
+            Kind::Rebased(rebased) => rebased.shared_bytes(),
+            Kind::Prefill(prefill) => prefill.shared_bytes(),
+            Kind::Decode(decode) => decode.shared_bytes(),
+            Kind::Simt => 0,
         }
-        if let Some(rebased) = Rebased::of(artifact) {
-            return rebased.shared_bytes();
-        }
-        Tiles::of(artifact).map_or(0, |tiles| tiles.shared_bytes(self))
     }
 
     /// The rows in f32, or their parts, where `out` is made of them.
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
-        if let Some(prefill) = Prefill::of(artifact) {
-            return prefill.scratch_bytes(self);
-        }
-        let splits = splits(self, artifact, device);
+        let splits = match Kind::of(artifact) {
+            Kind::Tiles(tiles) => tiles.splits(self, device),
+            Kind::Rebased(rebased) => rebased.splits(self, device),
+            Kind::Prefill(prefill) => return prefill.scratch_bytes(self),
+            Kind::Decode(decode) => return decode.scratch_bytes(self),
+            Kind::Simt => 1,
+        };
         if !finishes(self, splits) {
             return 0;
         }
@@ -192,26 +230,32 @@ impl CudaOp for GroupedGemmSpec {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let (op, artifact, device) = (&plan.op, plan.artifact, plan.info());
-        if let Some(prefill) = Prefill::of(artifact) {
-            return prefill.launch(plan, &args, scratch, stream);
-        }
-        let splits = splits(op, artifact, device);
-        let params = Params::new(op, &args, splits, scratch);
-        match (Tiles::of(artifact), Rebased::of(artifact)) {
-            (Some(tiles), _) => plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?,
-            (_, Some(rebased)) => {
-                plan.record(rebased.kernel(op), [rebased.blocks(op, device), 1, 1], stream, &params)?;
+        let new = |splits| (splits, Params::new(op, &args, splits, scratch));
+        let (splits, params) = match Kind::of(artifact) {
+            Kind::Prefill(prefill) => return prefill.launch(plan, &args, scratch, stream),
+            Kind::Decode(decode) => return decode.launch(plan, &args, scratch, stream),
+            Kind::Tiles(tiles) => {
+                let (splits, params) = new(tiles.splits(op, device));
+                plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?;
+                (splits, params)
             }
-            _ => {
+            Kind::Rebased(rebased) => {
+                let (splits, params) = new(rebased.splits(op, device));
+                plan.record(rebased.kernel(op), [rebased.blocks(op, device), 1, 1], stream, &params)?;
+                (splits, params)
+            }
+            Kind::Simt => {
                 if !matches!(op.weights, WeightFormat::Dense(_)) && !args.w.mem().is_multiple_of(4) {
                     return Err(Error::input("grouped_gemm `w`", "MXFP4 weights must be aligned to 4 bytes"));
                 }
                 // Every expert may leave one tile part empty.
                 let rows = op.rows.div_ceil(artifact.block_m.max(1) as usize) + if op.grouped { op.experts } else { 0 };
                 let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
+                let (splits, params) = new(1);
                 plan.record(0, [rows, columns, 1], stream, &params)?;
+                (splits, params)
             }
-        }
+        };
         if !finishes(op, splits) {
             return Ok(());
         }

@@ -16,3 +16,8 @@ template <int PENDING>
 __device__ __forceinline__ void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
+
+// Arrives at an mbarrier, one of the arrivals it was made for, once this thread's copies so far have landed (sm_80).
+__device__ __forceinline__ void cp_async_arrive(unsigned barrier) {
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}

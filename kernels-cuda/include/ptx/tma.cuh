@@ -18,3 +18,10 @@ __device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int 
                  "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)
                  : "memory");
 }
+
+// `bytes` in a row, a multiple of 16 as both addresses are.
+__device__ __forceinline__ void bulk_load(unsigned to, const void* from, unsigned bytes, unsigned barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
+                 "r"(bytes), "r"(barrier)
+                 : "memory");
+}

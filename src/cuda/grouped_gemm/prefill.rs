@@ -8,7 +8,7 @@ use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::mxfp4::Tiled;
-use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
+use crate::op::{GroupedGemmArgs, GroupedGemmSpec};
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
 
@@ -30,8 +30,8 @@ const _: () = assert!(size_of::<Sm90Params>() == 960);
 const GATHER: usize = 0;
 const MAIN: usize = 1;
 const FINISH: usize = 2;
-/// `GRANULE` and `HEIGHTS` of params_sm90.cuh.
-const GRANULE: usize = 16;
+/// Rows of the smallest box, and how many sizes there are: params_sm90.cuh.
+const SMALLEST: usize = 16;
 const HEIGHTS: usize = 4;
 /// Elements of K in a step, all but the steps in which the kernel counts shared memory.
 const STEP_K: u32 = 64;
@@ -40,7 +40,7 @@ const TILE_ROWS: u32 = 16;
 const TILE_BYTES: u32 = 544;
 /// Bytes of `TokenTiles` of token_tiles.cuh, and of the staging of a warpgroup in epilogue_sm90.cuh.
 const TOKEN_TILES: u32 = 2 * 513 * 4;
-const STAGING: u32 = 16 * 68 * 4;
+const STAGING: u32 = 2 * 16 * 68 * 4;
 
 /// A variant of this kind.
 #[derive(Clone, Copy)]
@@ -50,29 +50,6 @@ impl<'a> Prefill<'a> {
     /// `None` for other kinds.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
         artifact.entries.contains(&c"grouped_gemm_prefill").then_some(Prefill(artifact))
-    }
-
-    /// # Errors
-    /// What the kernels do not take, in words.
-    pub(super) fn legal(self, op: &GroupedGemmSpec) -> Result<(), String> {
-        if op.weights != WeightFormat::Mxfp4Tiled {
-            return Err("multiplies prepacked MXFP4 weights".into());
-        }
-        if op.a != DType::Bf16 {
-            return Err(format!("multiplies bf16, `a` is {}", op.a));
-        }
-        match op.epilogue {
-            Epilogue::Swiglu(s) if s.layout == GateUp::Halves => {
-                Err("wants gate and up side by side: its tiles hold one of the two halves".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// # Errors
-    /// Why not, in words.
-    pub(super) fn suits(self) -> Result<(), String> {
-        Err("is not chosen before it is measured".into())
     }
 
     /// The layout in front of `Stages` of prefill_sm90.cu.
@@ -96,9 +73,7 @@ impl<'a> Prefill<'a> {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let (op, device) = (&plan.op, plan.info());
-        if !args.w.mem().is_multiple_of(16) {
-            return Err(Error::input("grouped_gemm `w`", "prepacked weights must be aligned to 16 bytes"));
-        }
+        super::check_tiles(args)?;
         let p = Params::new(op, args, 1, scratch + gathered_bytes(op) as u64);
         let params = self.params(op, args, p, scratch)?;
         let units = device.units.max(1) as usize;
@@ -134,7 +109,7 @@ impl<'a> Prefill<'a> {
             return Ok(params);
         }
         for (i, map) in params.a.iter_mut().enumerate() {
-            let shape_of_box = [STEP_K, (GRANULE << i) as u32];
+            let shape_of_box = [STEP_K, (SMALLEST << i) as u32];
             *map = TensorMap::new(base, DType::Bf16, [op.k, op.rows], [2 * stride], shape_of_box, Swizzle::Bytes128)?;
         }
         let (tile, row_tiles) = (TILE_BYTES as usize, op.n.div_ceil(TILE_ROWS as usize));
@@ -167,7 +142,7 @@ mod tests {
     use super::*;
     use crate::backend::{Arch, DeviceInfo, Hint};
     use crate::cuda::choose::choose;
-    use crate::op::{LocalExperts, Swiglu};
+    use crate::op::{Epilogue, LocalExperts, Swiglu, WeightFormat};
 
     fn up(weights: WeightFormat) -> GroupedGemmSpec {
         let linear = GroupedGemmSpec::linear(4096, 5760, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);

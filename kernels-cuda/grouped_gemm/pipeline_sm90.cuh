@@ -1,0 +1,149 @@
+// What the kernels for prepacked MXFP4 by bf16 have in common: a block a multiprocessor takes tile after tile; one warpgroup
+// copies weights and rows of `a` into a ring of stages, the others multiply 64 weight rows each and store. How they multiply
+// is their template parameter.
+#pragma once
+constexpr int GRANULE = 16; // rows of `a` that are multiplied whether they are there or not
+
+#include "epilogue_sm90.cuh"
+#include "exact.cuh"
+#include "finish.cuh"
+#include "gather.cuh"
+#include "params_sm90.cuh"
+#include "ptx/cp_async.cuh"
+#include "ptx/mbarrier.cuh"
+#include "ptx/prefetch.cuh"
+#include "ptx/shared.cuh"
+#include "scaled_tiles.cuh"
+
+constexpr int CONSUMERS = WARPS / 4 - 1, STEPS = BLOCK_K / 64; // warpgroups; 64 elements of K are a step
+static_assert(BLOCK_N == 64 * CONSUMERS, "a warpgroup has 64 weight rows");
+constexpr int ROW_BYTES = BLOCK_M * 128, TILES = BLOCK_N / TILE_ROWS, WEIGHT_BYTES = TILES * STEPS * TILE_BYTES;
+
+// Dynamic shared memory, in bytes from its start: `shared_bytes` in src/cuda/grouped_gemm/prefill.rs.
+constexpr int WEIGHTS_AT = STAGES * STEPS * ROW_BYTES, STAGING_AT = WEIGHTS_AT + STAGES * WEIGHT_BYTES;
+constexpr int BARRIERS_AT = STAGING_AT + CONSUMERS * STAGING_BYTES, TILES_AT = BARRIERS_AT + 2 * STAGES * 8;
+
+struct Stages {
+    unsigned shared;
+    __device__ __forceinline__ unsigned rows(unsigned stage) const { return shared + stage * STEPS * ROW_BYTES; }
+    __device__ __forceinline__ unsigned weights(unsigned stage) const { return shared + WEIGHTS_AT + stage * WEIGHT_BYTES; }
+    __device__ __forceinline__ unsigned full(unsigned stage) const { return shared + BARRIERS_AT + stage * 8; }
+    __device__ __forceinline__ unsigned empty(unsigned stage) const { return full(STAGES + stage); }
+};
+
+// Sums and epilogue of one tile. Sharing the epilogue among the N makes the assembler wait after every wgmma.
+template <template <int> class Product, int N>
+__device__ __forceinline__ bool run_tile(const GroupedGemmParams& p, const TokenTiles& tiles, const Walk& walk,
+                                         Ring<STAGES>& ring, const Stages& stages, char* shared) {
+    float d[N / 2];
+    const bool good = Product<N>::multiply(d, ring, stages, (p.k + TILE_K - 1) / TILE_K);
+    const int group = threadIdx.x / 128 - 1;
+    const TokenTile tile = walk.tile(p, tiles);
+    float* staging = (float*)(shared + STAGING_AT + group * STAGING_BYTES);
+    if (p.gated) store_sums<N, true>(p, tile, tile.col + group * 64, d, SCALED_UNIT, staging, 1 + group);
+    else store_sums<N, false>(p, tile, tile.col + group * 64, d, SCALED_UNIT, staging, 1 + group);
+    return good || tile.col + (threadIdx.x / 32 - 4) * TILE_ROWS >= p.n; // rows past the end have no scales
+}
+
+__device__ __forceinline__ void produce_rows(const Sm90Params& p, const TokenTiles& tiles, const Stages& stages) {
+    Ring<STAGES> ring;
+    const int steps = (p.p.k + TILE_K - 1) / TILE_K;
+    for (Walk walk; walk.seek(p.p, tiles); walk.next()) {
+        const TokenTile tile = walk.tile(p.p, tiles);
+        for (int step = 0; step < steps; step += STEPS) {
+            barrier_wait(stages.empty(ring.stage), ring.parity ^ 1);
+            barrier_expect(stages.full(ring.stage), STEPS * tile.granules * GRANULE * 128);
+#pragma unroll
+            for (int s = 0; s < STEPS; s++) {
+                unsigned to = stages.rows(ring.stage) + s * ROW_BYTES;
+                int row = tile.row;
+#pragma unroll
+                for (int i = HEIGHTS - 1; i >= 0; i--) {
+                    if (!(tile.granules >> i & 1)) continue;
+                    tma_load(to, &p.a[i], (step + s) * 64, row, stages.full(ring.stage));
+                    to += (GRANULE * 128) << i, row += GRANULE << i;
+                }
+            }
+            ring.next();
+        }
+    }
+}
+
+// The epilogue will not wait for memory.
+__device__ __forceinline__ void prefetch_bias(const GroupedGemmParams& p, const TokenTile& tile) {
+    if (!p.bias.base) return;
+    for (int c = 0; c < BLOCK_N && tile.col + c < p.n; c += 32) prefetch_to_l2(address(p.bias, tile.expert, tile.col + c));
+}
+
+__device__ __forceinline__ void produce_weights(const Sm90Params& p, const TokenTiles& tiles, const Stages& stages) {
+    Ring<STAGES> ring;
+    const int steps = (p.p.k + TILE_K - 1) / TILE_K;
+    for (Walk walk; walk.seek(p.p, tiles); walk.next()) {
+        const TokenTile tile = walk.tile(p.p, tiles);
+        prefetch_bias(p.p, tile);
+        for (int step = 0; step < steps; step += STEPS) {
+            barrier_wait(stages.empty(ring.stage), ring.parity ^ 1);
+            barrier_expect(stages.full(ring.stage), WEIGHT_BYTES);
+            tma_load(stages.weights(ring.stage), &p.w, 0, step, tile.col / TILE_ROWS, tile.expert, stages.full(ring.stage));
+            ring.next();
+        }
+    }
+}
+
+// The exact way waits until all tiles are done: a call between them would take the uniform registers away from the main loop.
+template <template <int> class Product>
+__device__ __forceinline__ void consume(const GroupedGemmParams& p, const TokenTiles& tiles, const Stages& stages,
+                                        char* shared, bool in_place) {
+    Ring<STAGES> ring;
+    unsigned again = 0; // of this block's tiles those to be done the exact way, a bit for every 32nd
+    int count = 0;
+    for (Walk walk; walk.seek(p, tiles); walk.next(), count++) {
+        bool good = false;
+#define CASE(I)                                                                                                         \
+    case I:                                                                                                             \
+        if constexpr (I * GRANULE <= BLOCK_M) good = run_tile<Product, I * GRANULE>(p, tiles, walk, ring, stages, shared);      \
+        break;
+        if (in_place) {
+            switch (walk.tile(p, tiles).granules) {
+                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+            }
+        }
+#undef CASE
+        again |= unsigned(!good) << count % 32;
+    }
+    again = __reduce_or_sync(ALL_LANES, again);
+    sync_threads(1 + threadIdx.x / 128 - 1, 128); // what is stored is stored
+    count = 0;
+    for (Walk walk; again && walk.seek(p, tiles); walk.next(), count++) {
+        const TokenTile tile = walk.tile(p, tiles);
+        const int col = tile.col + (threadIdx.x / 32 - 4) * TILE_ROWS;
+        if ((again >> count % 32 & 1) && col < p.n) exact_rows(p, tile.expert, col, tile.row, tile.rows);
+    }
+}
+
+// Of the whole block. True for the warpgroups that multiply.
+__device__ __forceinline__ bool start(const Sm90Params& p, TokenTiles& tiles, const Stages& stages) {
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < STAGES; i++) {
+            barrier_init(stages.full(i), 2);
+            barrier_init(stages.empty(i), 4 * CONSUMERS);
+        }
+        barrier_init_fence();
+    }
+    tiles.build(p.p);
+    zero_foreign_rows(p.p, tiles);
+    return threadIdx.x >= 128;
+}
+
+__device__ __forceinline__ void produce(const Sm90Params& p, const TokenTiles& tiles, const Stages& stages) {
+    if (p.in_place && threadIdx.x == 0) produce_rows(p, tiles, stages);
+    if (p.in_place && threadIdx.x == 32) produce_weights(p, tiles, stages);
+}
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gather(const __grid_constant__ Sm90Params p) {
+    gather_rows(p);
+}
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_finish(const __grid_constant__ GroupedGemmParams p) {
+    finish_rows(p);
+}
