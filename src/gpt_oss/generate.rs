@@ -1,6 +1,6 @@
 //! Tokens one after the other: the model's most likely one, or a draw.
 
-use super::model::{Forward, Model, Session};
+use super::model::{Feed, Forward, Model, Session};
 use crate::backend::Replay;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -25,6 +25,15 @@ pub enum Sampling {
     },
 }
 
+impl Sampling {
+    fn is_greedy(self) -> bool {
+        match self {
+            Sampling::Greedy => true,
+            Sampling::Draw { temperature, .. } => temperature == 0.0,
+        }
+    }
+}
+
 /// What to generate.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Request<'a> {
@@ -36,6 +45,8 @@ pub struct Request<'a> {
     pub sampling: Sampling,
     /// Tokens that end the generation; they are not part of it.
     pub stop: &'a [u32],
+    /// Bring the logits of every step to the host. Where they are not asked for, a greedy choice is the device's.
+    pub logits: bool,
 }
 
 /// Why a generation ended.
@@ -55,8 +66,8 @@ pub enum Stop {
 pub struct Step<'a> {
     /// The token.
     pub token: u32,
-    /// \[1, vocab\], of the position before it.
-    pub logits: &'a HostTensor,
+    /// \[1, vocab\], of the position before it, where [`Request::logits`] asked for them or the token was drawn.
+    pub logits: Option<&'a HostTensor>,
 }
 
 /// Chooses tokens from logits.
@@ -97,7 +108,7 @@ impl Sampler {
         }
         let greedy = argmax(logits).ok_or_else(|| Error::input("logits", "must be of at least one token, got none"))?;
         match self.sampling {
-            Sampling::Draw { temperature, top_p, .. } if temperature > 0.0 => {
+            Sampling::Draw { temperature, top_p, .. } if !self.sampling.is_greedy() => {
                 let u = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
                 Ok(draw(logits, temperature, top_p, u).unwrap_or(greedy))
             }
@@ -156,12 +167,17 @@ pub fn generate<B: Replay + AllOps>(
         if count > 0 && session.len() >= model.max_context() {
             return Ok(Stop::Context);
         }
-        let logits = model.forward(session, &feed, Forward::LAST)?;
-        let token = sampler.next(&logits.to_f64())?;
+        let (token, logits) = if request.logits || !request.sampling.is_greedy() {
+            let logits = model.forward(session, &feed, Forward::LAST)?;
+            (sampler.next(&logits.to_f64())?, Some(logits))
+        } else {
+            let next = model.next_tokens(&mut [Feed { session, tokens: &feed }])?.into_iter().next();
+            (next.ok_or_else(|| Error::input("model", "chose no token"))?, None)
+        };
         if request.stop.contains(&token) {
             return Ok(Stop::Token(token));
         }
-        if on_token(Step { token, logits: &logits }).is_break() {
+        if on_token(Step { token, logits: logits.as_ref() }).is_break() {
             return Ok(Stop::Caller);
         }
         feed = vec![token];

@@ -36,14 +36,18 @@ fn greedy_continuations_of_both_layouts() {
         for n in 0..3 {
             let (prompt, want) = (tokens(&format!("greedy{n}.prompt")), tokens(&format!("greedy{n}.tokens")));
             let mut got = Vec::new();
-            let request = Request { prompt: &prompt, max_new: want.len(), sampling: Sampling::Greedy, stop: &[] };
-            let mut session = model.session().unwrap();
-            let stop = generate(&mut model, &mut session, &request, &mut |step| {
-                got.push(step.token);
-                ControlFlow::Continue(())
-            });
-            assert_eq!(stop.unwrap(), Stop::MaxNew);
-            assert_eq!(got, want, "{layout} {n}");
+            for logits in [false, true] {
+                let (sampling, max_new) = (Sampling::Greedy, want.len());
+                let request = Request { prompt: &prompt, max_new, sampling, stop: &[], logits };
+                let mut session = model.session().unwrap();
+                let stop = generate(&mut model, &mut session, &request, &mut |step| {
+                    assert_eq!(step.logits.is_some(), logits);
+                    got.push(step.token);
+                    ControlFlow::Continue(())
+                });
+                assert_eq!(stop.unwrap(), Stop::MaxNew);
+                assert_eq!(std::mem::take(&mut got), want, "{layout} {n}");
+            }
         }
     }
 }

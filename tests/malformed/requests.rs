@@ -48,7 +48,7 @@ fn generations_that_do_not_fit() {
     let mut model = model(&SMALL).unwrap();
     let mut run = |prompt: &[u32], sampling, stop: &[u32], enough: usize| {
         let (mut session, mut tokens) = (model.session()?, Vec::new());
-        let request = Request { prompt, max_new: 100, sampling, stop };
+        let request = Request { prompt, max_new: 100, sampling, stop, logits: false };
         let why = generate(&mut model, &mut session, &request, &mut |step| {
             tokens.push(step.token);
             if tokens.len() < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

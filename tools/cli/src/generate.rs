@@ -5,12 +5,12 @@ use crate::output;
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use dropless::cuda::Cuda;
-use dropless::gpt_oss::generate::{Request, Sampler, Sampling, Step, generate};
+use dropless::gpt_oss::generate::{Request, Sampler, Sampling, generate};
 use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
 use dropless::gpt_oss::{Checkpoint, Model, Options};
 use dropless::kernel::AllOps;
-use dropless::{Cpu, DType, Replay, Wgpu};
+use dropless::{Cpu, DType, HostTensor, Replay, Wgpu};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -105,14 +105,15 @@ fn run_on<B: Replay + AllOps>(backend: B, activations: DType, chunk: usize, args
     bar.finish_and_clear();
 
     let mut session = model.session()?;
-    let request = Request { prompt: &prompt, max_new: args.max_new, sampling, stop: &eos };
+    let request =
+        Request { prompt: &prompt, max_new: args.max_new, sampling, stop: &eos, logits: args.logits.is_some() };
     let mut printer = Printer::new(tokenizer.as_ref(), args.channel);
     let mut record = Record::default();
     let mut failure = None;
     let started = Instant::now();
     generate(&mut model, &mut session, &request, &mut |step| {
-        if args.logits.is_some() {
-            record.push(&step);
+        if let (Some(_), Some(logits)) = (&args.logits, step.logits) {
+            record.push(step.token, logits);
         }
         match printer.push(step.token) {
             Ok(()) => ControlFlow::Continue(()),
@@ -202,9 +203,9 @@ struct Record {
 }
 
 impl Record {
-    fn push(&mut self, step: &Step<'_>) {
-        self.tokens.extend(step.token.to_le_bytes());
-        self.logits.extend(step.logits.to_f64().iter().flat_map(|l| (*l as f32).to_le_bytes()));
+    fn push(&mut self, token: u32, logits: &HostTensor) {
+        self.tokens.extend(token.to_le_bytes());
+        self.logits.extend(logits.to_f64().iter().flat_map(|l| (*l as f32).to_le_bytes()));
     }
 
     fn save(&self, path: &std::path::Path, vocab: usize) -> anyhow::Result<()> {
