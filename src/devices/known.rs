@@ -55,12 +55,15 @@ impl Known {
         KNOWN.iter().find(|k| k.name == name).or_else(|| KNOWN.iter().find(|k| k.arch_name() == name))
     }
 
-    /// The known device that this is, if it is one: its label must stand in the name as whole words, and the
-    /// multiprocessors agree, because a label may have several boards.
+    /// The known device that this is, if it is one. The multiprocessors must agree: a label may have several boards.
     pub fn of(device: &DeviceInfo) -> Option<&'static Known> {
+        Known::labelled(&device.name).filter(|k| k.arch == device.arch && k.units == device.units)
+    }
+
+    /// The one whose label stands in a driver's name for it, as whole words.
+    pub fn labelled(name: &str) -> Option<&'static Known> {
         let words = |text: &str| format!(" {} ", text.replace('-', " "));
-        let is = |k: &&Known| k.arch == device.arch && k.units == device.units;
-        KNOWN.iter().filter(is).find(|k| words(&device.name).contains(&words(k.label)))
+        KNOWN.iter().find(|k| words(name).contains(&words(k.label)))
     }
 
     /// As on a command line: `sm_90`.

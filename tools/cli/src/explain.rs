@@ -224,8 +224,7 @@ fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: Option<&Repor
         Target::Named(known) => Some(*known),
         _ => Known::of(&device),
     };
-    let roof = known.map(|k| roof(k, row));
-    let prediction = predicted(row, &kernels, roof.as_ref(), measured);
+    let prediction = predicted(row, &kernels, known, measured);
     let (predicted_us, prediction) = match prediction {
         Ok(p) => (Some(p.us), p.from),
         Err(why) => (None, why.into()),
@@ -239,7 +238,7 @@ fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: Option<&Repor
         kernels,
         flops: row.work.flops,
         bytes: row.work.bytes,
-        roof,
+        roof: known.map(|k| roof(k, row)),
         roofs: KNOWN.iter().filter(|k| known.is_none_or(|n| n.name != k.name)).map(|k| self::roof(k, row)).collect(),
         predicted_us,
         prediction,
@@ -256,15 +255,14 @@ fn roof(known: &Known, row: &RowSpecs) -> Roof {
 fn predicted(
     row: &RowSpecs,
     kernels: &[Kernel],
-    roof: Option<&Roof>,
+    known: Option<&Known>,
     measured: Option<&Report>,
 ) -> Result<Prediction, &'static str> {
-    let roof_us = roof.ok_or("no rates are known of this device")?.us;
+    let device = known.ok_or("no rates are known of this device")?;
     let variants: Option<Vec<&str>> = kernels.iter().map(|k| k.variant).collect();
     let variant = variants.ok_or("no variant may run")?.join(" + ");
     let report = measured.ok_or("--measured FILE, the JSON of a bench run, says what it is predicted from")?;
-    let asked = Asked { op: row.op, case: &row.case, variant: &variant, roof_us };
-    predict(report, &asked).ok_or("the file has no row of this kernel")
+    predict(report, &Asked { op: row.op, case: &row.case, variant: &variant, work: row.work, device })
 }
 
 fn print(e: &Explained) -> anyhow::Result<()> {
