@@ -18,9 +18,10 @@ const LARGE: Most = Most {
     rows: 500,
     columns: 200,
     blocks: 14,
-    queries: 150,
-    keys: 400,
-    group: 18,
+    sequences: 4,
+    queries: 80,
+    keys: 300,
+    group: 10,
     tokens: 3000,
     routed: 513,
 };

@@ -36,6 +36,7 @@ pub struct Most {
     pub columns: usize,
     /// MXFP4 blocks of K.
     pub blocks: usize,
+    pub sequences: usize,
     pub queries: usize,
     pub keys: usize,
     /// Query heads of a key head.
@@ -101,7 +102,7 @@ pub fn place() -> impl Strategy<Value = Place> {
 }
 
 pub fn flash_attn(most: &Most) -> impl Strategy<Value = FlashAttnSpec> + use<> {
-    let sizes = (0usize..8, 0..most.queries, 0..most.keys, 1usize..4, 1..most.group);
+    let sizes = (0..most.sequences, 0..most.queries, 0..most.keys, 1usize..4, 1..most.group);
     let dims = prop::sample::select(&[16usize, 64, 128][..]);
     let lse = prop::sample::select(&[Lse::None, Lse::WithSink, Lse::WithoutSink][..]);
     (sizes, dims, (float(), float()), mask(), prop::option::of(float()), lse, place(), 0.01f64..0.3).prop_map(
