@@ -1,5 +1,4 @@
-//! The wgpu backend on whatever adapter is here, opened with no more than WebGPU gives by default. Without one these tests say
-//! so and pass, unless DROPLESS_REQUIRE names wgpu.
+//! The wgpu backend on whatever adapter is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names wgpu.
 #![cfg(all(feature = "wgpu", feature = "testing"))]
 
 use dropless::testing::vectors::{Class, Vectors};
@@ -8,7 +7,7 @@ use dropless::{Error, Wgpu};
 use std::sync::Arc;
 
 fn device() -> Option<Wgpu> {
-    present(Wgpu::portable(0)).unwrap()
+    present(Wgpu::new(0)).unwrap()
 }
 
 /// Nothing failed; something passed; nothing was skipped but for f64, which is the oracle's alone.
@@ -32,10 +31,27 @@ fn an_adapter_that_is_not_there_is_refused_in_words() {
     }
 }
 
+/// Every access checked.
 #[test]
-fn every_case_of_every_op() {
-    let Some(wgpu) = device() else { return };
+fn every_case_of_every_op_as_webgpu_runs_it() {
+    let Some(wgpu) = present(Wgpu::portable(0)).unwrap() else { return };
     assert_all_passed(&conform::run(&wgpu, &Filter::default(), |_| {}));
+}
+
+/// Nothing checked: what a kernel wrote outside its operands would be found in their guard zones. Each variant on every case that
+/// it may run, whether the chooser would take it or not.
+#[test]
+fn every_variant_when_forced() {
+    let Some(wgpu) = device() else { return };
+    for (op, variant) in dropless::wgpu::variants() {
+        let filter = Filter { ops: vec![op.into()], variant: Some(variant.into()), ..Filter::default() };
+        let report = conform::run(&wgpu, &filter, |_| {});
+        let failed: Vec<String> = report.with(Status::Failed).map(|r| format!("{}: {}", r.case, r.message)).collect();
+        assert!(failed.is_empty(), "{op} {variant}: {failed:#?}");
+        let other = report.rows.iter().all(|r| r.status == Status::Skipped && r.message.contains("needs the feature"));
+        assert!(report.count(Status::Passed) > 0 || other, "{op} {variant}: {report}");
+        eprintln!("{op} {variant}: {report}{}", if other { ", not for this device" } else { "" });
+    }
 }
 
 #[test]

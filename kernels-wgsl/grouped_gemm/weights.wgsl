@@ -44,10 +44,14 @@ fn tiled_code(expert: u32, n: u32, k: u32) -> u32 {
     return ((places >> 12u) & 8u) | ((places >> 6u) & 7u);
 }
 
-fn load_weights(expert: u32, n: u32, k: u32) -> vec4<f32> {
-    if (FORMAT == DENSE) { return load4_w(expert, n * p.k + k, p.k - k); }
-    let codes = codes_of(expert, n, k);
-    let factor = element_factor(scale_of(expert, n, k));
+// Four codes, one a byte, times `factor`.
+fn values_of(codes: u32, factor: f32) -> vec4<f32> {
     return vec4<f32>(e2m1(codes & 15u, factor), e2m1((codes >> 8u) & 15u, factor), e2m1((codes >> 16u) & 15u, factor),
         e2m1(codes >> 24u, factor));
+}
+
+// Elements k .. k + 4 of row n times `factor`, which for dense weights is 1.
+fn load_weights(expert: u32, n: u32, k: u32, factor: f32) -> vec4<f32> {
+    if (FORMAT == DENSE) { return load4_w(expert, n * p.k + k, p.k - k); }
+    return values_of(codes_of(expert, n, k), factor);
 }

@@ -2,17 +2,34 @@
 
 use super::{Artifact, Kernel};
 
+const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "grouped_gemm/schedule.wgsl");
+const COMBINE: Kernel =
+    kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
+
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        op: "grouped_gemm",
+        variant: "few_rows",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 32), ("TEAM", 8)],
+        kernels: &[
+            SCHEDULE,
+            kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
+                "grouped_gemm/weights.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/few_rows.wgsl"),
+            COMBINE,
+        ],
+    },
     Artifact {
         op: "grouped_gemm",
         variant: "portable",
         needs: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 64), ("BLOCK_N", 64)],
         kernels: &[
-            kernel!("grouped_schedule": "include/faults.wgsl", "grouped_gemm/schedule.wgsl"),
-            kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/weights.wgsl", "grouped_gemm/portable.wgsl"),
-            kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl"),
+            SCHEDULE,
+            kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
+                "grouped_gemm/weights.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/portable.wgsl"),
+            COMBINE,
         ],
     },
     Artifact {

@@ -23,6 +23,7 @@ pub(super) struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) info: DeviceInfo,
     pub(super) capabilities: Capabilities,
+    checks: wgpu::ShaderRuntimeChecks,
     /// Bound where an operand is absent or empty.
     pub(super) nothing: wgpu::Buffer,
     pipelines: Mutex<HashMap<String, Pipeline>>,
@@ -40,7 +41,11 @@ pub(super) struct Pipeline {
 const MOST_UNIFORMS: usize = 4096;
 
 impl Device {
-    pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, Error> {
+    pub(super) fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        checks: wgpu::ShaderRuntimeChecks,
+    ) -> Result<Self, Error> {
         let (limits, name) = (device.limits(), device.adapter_info().name);
         let info = DeviceInfo {
             name,
@@ -63,6 +68,7 @@ impl Device {
             queue,
             info,
             capabilities,
+            checks,
             nothing,
             pipelines: Mutex::default(),
             uniforms: Mutex::default(),
@@ -96,10 +102,11 @@ impl Device {
             .collect();
         let layout =
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(text.into()),
-        });
+        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let module = wgpu::ShaderModuleDescriptor { label: Some(name), source };
+        // SAFETY: kernels keep every index inside what is bound, whatever is in the operands, divide by sizes above zero and
+        // have no endless loop; tests/wgpu.rs runs them between guard zones without checks, and with them too.
+        let module = unsafe { device.create_shader_module_trusted(module, self.checks) };
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&layout)],

@@ -3,10 +3,14 @@
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
+use crate::backend::Hint;
 use crate::dtype::DType;
 use crate::op::{Epilogue, GroupedGemmSpec, Op, Swiglu, WeightFormat};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
+
+/// Rows an expert up to which they are few.
+const FEW_ROWS: usize = 8;
 
 /// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up.
 struct Scratch {
@@ -108,6 +112,15 @@ impl WgpuOp for GroupedGemmSpec {
         let elements = self.rows.max(self.n).saturating_mul(self.n.max(self.k));
         if elements > u32::MAX as usize {
             return Err(format!("{} rows of {} are more than 2^32 elements", self.rows, self.n.max(self.k)));
+        }
+        Ok(())
+    }
+
+    /// Weights are read again for every BLOCK_M rows: worth it up to so many an expert.
+    fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
+        let (each, most) = (hint.rows.unwrap_or(self.rows) / self.experts.max(1), FEW_ROWS);
+        if artifact.variant == "few_rows" && each > most {
+            return Err(format!("made for up to {most} rows an expert, these are {each}"));
         }
         Ok(())
     }

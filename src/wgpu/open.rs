@@ -69,18 +69,25 @@ impl Wgpu {
     /// # Errors
     /// [`Error::Unavailable`] where there is no such adapter, or its driver refuses.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
-        Self::open(ordinal, |adapter| (adapter.features() & wanted(), adapter.limits()))
+        let ask = |adapter: &wgpu::Adapter| (adapter.features() & wanted(), adapter.limits());
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::unchecked())
     }
 
-    /// The same with WebGPU's default limits and no features: what runs here runs wherever WebGPU does.
+    /// The same with WebGPU's default limits, no features, and every access of a kernel checked: what runs here runs wherever
+    /// WebGPU does.
     ///
     /// # Errors
     /// As [`Wgpu::new`].
     pub fn portable(ordinal: usize) -> Result<Self, Error> {
-        Self::open(ordinal, |_| (wgpu::Features::empty(), wgpu::Limits::default()))
+        let ask = |_: &wgpu::Adapter| (wgpu::Features::empty(), wgpu::Limits::default());
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked())
     }
 
-    fn open(ordinal: usize, ask: impl Fn(&wgpu::Adapter) -> (wgpu::Features, wgpu::Limits)) -> Result<Self, Error> {
+    fn open(
+        ordinal: usize,
+        ask: impl Fn(&wgpu::Adapter) -> (wgpu::Features, wgpu::Limits),
+        checks: wgpu::ShaderRuntimeChecks,
+    ) -> Result<Self, Error> {
         let unavailable = |reason| Error::Unavailable { backend: "wgpu", reason };
         let adapters = adapters().map_err(unavailable)?;
         let count = adapters.len();
@@ -96,7 +103,7 @@ impl Wgpu {
             ..wgpu::DeviceDescriptor::default()
         }))
         .map_err(|e| unavailable(format!("{}: {e}", adapter.get_info().name)))?;
-        Self::from_engine(device, queue)
+        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks)?) })
     }
 
     /// A device and queue of the engine's. Their uncaptured errors stay the engine's affair.
@@ -104,6 +111,7 @@ impl Wgpu {
     /// # Errors
     /// [`Error::Device`] where the device is lost.
     pub fn from_engine(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, Error> {
-        Ok(Wgpu { device: Arc::new(Device::new(device, queue)?) })
+        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks)?) })
     }
 }

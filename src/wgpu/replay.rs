@@ -87,8 +87,8 @@ impl Timing for Wgpu {
         Ok(times)
     }
 
-    /// No interface tells; more than the second-level cache of any GPU known.
+    /// No interface tells; the last-level caches of most GPUs are smaller.
     fn cache_bytes(&self) -> usize {
-        256 << 20
+        128 << 20
     }
 }

@@ -1,0 +1,54 @@
+// Rows of one expert, where they come from, and what becomes of their products.
+struct Tile {
+    expert: i32, // -1: behind the last
+    first: i32,
+    last: i32,
+}
+
+var<workgroup> tile: Tile;
+
+fn find_tile(index: i32) -> Tile {
+    if (GROUPED == 0u) {
+        let first = index * i32(BLOCK_M);
+        return Tile(select(-1, 0, first < p.rows), first, min(first + i32(BLOCK_M), p.rows));
+    }
+    if (index >= tile_begin(p.experts)) { return Tile(-1, 0, 0); }
+    // The last expert that starts at or before it.
+    var e = 0u;
+    for (var step = 512u; step > 0u; step /= 2u) {
+        if (e + step < p.experts && tile_begin(e + step) <= index) { e += step; }
+    }
+    let first = row_begin(e) + (index - tile_begin(e)) * i32(BLOCK_M);
+    return Tile(i32(e), first, min(first + i32(BLOCK_M), row_begin(e + 1u)));
+}
+
+// Row of `a` that row r reads, -1 where a gather points outside.
+fn input_row(r: i32, reports: bool) -> i32 {
+    if (GATHER == 0u) { return r; }
+    let index = int_row_index(u32(r));
+    if (index >= 0 && u32(index) / p.divide < p.input_rows) { return i32(u32(index) / p.divide); }
+    if (reports) { report(FAULT_ROW_INDEX); }
+    return -1;
+}
+
+// Weight row of column c: gate and up stand side by side here, whatever their order in memory.
+fn weight_row(c: u32) -> u32 {
+    if (GATED == 0u || HALVES == 0u) { return c; }
+    return c / 2u + select(0u, p.n / 2u, c % 2u == 1u);
+}
+
+// Columns col .. col + 4 of a row: bias, the gated unit, the store. Rows of experts that are not here are zero.
+fn finish(row: u32, col: u32, products: vec4<f32>, local: i32, here: bool) {
+    if (col >= p.n) { return; }
+    var y = products;
+    if (BIAS == 1u && here) {
+        for (var c = 0u; c < min(p.n - col, 4u); c++) { y[c] += load_bias(u32(local), weight_row(col + c)); }
+    }
+    if (GATED == 0u) {
+        store4_d(row, col, p.n - col, y);
+    } else if (here) {
+        store2_d(row, col / 2u, (p.n - col) / 2u, vec2<f32>(swiglu(y.x, y.y), swiglu(y.z, y.w)));
+    } else {
+        store2_d(row, col / 2u, (p.n - col) / 2u, vec2<f32>());
+    }
+}
