@@ -46,8 +46,18 @@ pub struct Most {
 }
 
 /// What the reference does at once.
-pub const SMALL: Most =
-    Most { experts: 20, rows: 60, columns: 40, blocks: 4, queries: 10, keys: 50, group: 4, tokens: 30, routed: 200 };
+pub const SMALL: Most = Most {
+    experts: 20,
+    rows: 60,
+    columns: 40,
+    blocks: 4,
+    sequences: 8,
+    queries: 10,
+    keys: 50,
+    group: 4,
+    tokens: 30,
+    routed: 200,
+};
 
 pub fn grouped_gemm(most: &Most) -> impl Strategy<Value = GroupedGemmSpec> + use<> {
     let sizes = (1..most.experts, 0..most.rows, 1..most.columns, 1..most.blocks);
