@@ -5,7 +5,7 @@
 // Tile `index` of all sequences' tiles of ROWS rows; false where there are fewer. By a whole warp.
 template <int ROWS> __device__ __forceinline__ bool find_tile(const FlashAttnParams& p, int index, int kv_head, Tile& t) {
     const int lane = threadIdx.x % 32;
-    t.kv_head = kv_head, t.group = p.q_heads / p.store.heads;
+    t.kv_head = kv_head, t.group = p.group;
     auto tiles_of = [&](int q_len) { return int(((long long)q_len * t.group + ROWS - 1) / ROWS); };
     int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), before = 0;
     for (int base = 0; base < p.sequences; base += 32) {

@@ -31,6 +31,6 @@ struct FlashAttnParams {
     unsigned k_token, v_token;
     unsigned head_bytes, page_shift;
     unsigned q_aligned, kv_aligned, out_aligned; // to 16 bytes, everywhere
-    unsigned unused;
+    int group;          // q_heads of a key head
 };
 static_assert(sizeof(FlashAttnParams) == 328, "mirrored in Rust");

@@ -18,35 +18,64 @@ __device__ __forceinline__ int limited(long long value, long long least, long lo
     return int(kept);
 }
 
+__device__ __forceinline__ int warp_max(int value) {
+#if __CUDA_ARCH__ >= 800
+    return __reduce_max_sync(ALL_LANES, value);
+#else
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) value = max(value, __shfl_xor_sync(ALL_LANES, value, step));
+    return value;
+#endif
+}
+
+// Offsets `index` and `index + 1` by one warp, in two steps: other loads can be on their way between them.
+struct OffsetPair {
+    int most = 0, next = 0; // of this lane
+
+    __device__ __forceinline__ void fetch(const int* raw, int index, int upper) {
+        const int lane = threadIdx.x % 32;
+        next = clamped(raw[index + 1], upper);
+        const int low = lane <= index ? raw[lane] : 0, high = lane + 32 <= index ? raw[lane + 32] : 0;
+        most = max(clamped(low, upper), clamped(high, upper));
+#pragma unroll 1
+        for (int i = lane + 64; i <= index; i += 32) most = max(most, clamped(raw[i], upper));
+    }
+    __device__ __forceinline__ int first() const { return warp_max(most); }
+    __device__ __forceinline__ int last(int first) const { return max(first, next); }
+};
+
 // Sequence `s`, by one warp. Faults go to `status`, which may be null.
 __device__ __forceinline__ Sequence sequence(const FlashAttnParams& p, int s, unsigned* status) {
     Sequence out;
     out.id = s;
-    out.q_first = offset_at(p.cu_seqlens_q, s, p.q_tokens);
-    const int q_last = offset_at(p.cu_seqlens_q, s + 1, p.q_tokens);
-    out.q_len = limited(q_last - out.q_first, 0, p.max_q_len, FAULT_LENGTH, status);
     const long long slots = p.store.slots, page_size = p.store.page_size;
-    long long len, most = p.max_k_len;
-    switch (p.index) {
-    case CU_SEQLENS: {
-        out.k_first = offset_at(p.k_first, s, int(slots));
-        len = offset_at(p.k_first, s + 1, int(slots)) - out.k_first;
-        break;
+    // Every load first.
+    OffsetPair q, k;
+    const int raw_len = p.index == CU_SEQLENS ? 0 : p.k_len[s], raw_first = p.index == START_LEN ? p.k_first[s] : 0;
+    q.fetch(p.cu_seqlens_q, s, p.q_tokens);
+    if (p.index == CU_SEQLENS || p.index == INDPTR) {
+        k.fetch(p.k_first, s, p.index == CU_SEQLENS ? int(slots) : p.page_limit);
     }
+    out.q_first = q.first();
+    out.q_len = limited(q.last(out.q_first) - out.q_first, 0, p.max_q_len, FAULT_LENGTH, status);
+    long long len = raw_len, most = p.max_k_len;
+    switch (p.index) {
+    case CU_SEQLENS:
+        out.k_first = k.first();
+        len = k.last(out.k_first) - out.k_first;
+        break;
     case START_LEN:
-        out.k_first = limited(p.k_first[s], 0, slots, FAULT_OFFSETS, status);
-        len = p.k_len[s];
+        out.k_first = limited(raw_first, 0, slots, FAULT_OFFSETS, status);
         most = min(most, slots - out.k_first);
         break;
     case BLOCK_TABLE:
         out.k_first = 0;
-        len = p.k_len[s];
         most = min(most, p.page_limit * page_size);
         break;
     default: {
-        out.k_first = offset_at(p.k_first, s, p.page_limit);
-        const long long pages = offset_at(p.k_first, s + 1, p.page_limit) - out.k_first;
-        len = pages == 0 ? 0 : (pages - 1) * page_size + limited(p.k_len[s], 1, page_size, FAULT_LENGTH, status);
+        out.k_first = k.first();
+        const long long pages = k.last(out.k_first) - out.k_first;
+        len = pages == 0 ? 0 : (pages - 1) * page_size + limited(raw_len, 1, page_size, FAULT_LENGTH, status);
     }
     }
     out.k_len = limited(len, 0, most, FAULT_LENGTH, status);

@@ -10,9 +10,9 @@ struct Keys {
 
 // Keys that query `r` of the sequence sees: neighbours.
 __device__ __forceinline__ Keys visible(const FlashAttnParams& p, const Sequence& s, int r) {
-    const long long end = (long long)s.k_len - s.q_len + r + 1;
-    const int last = p.causal ? int(max(min(end, (long long)s.k_len), 0ll)) : s.k_len;
-    return {p.window ? int(min(max(end - p.window, 0ll), (long long)last)) : 0, last};
+    const int end = s.k_len - s.q_len + r + 1;
+    const int last = p.causal ? max(min(end, s.k_len), 0) : s.k_len;
+    return {p.window == 0 || p.window >= end ? 0 : min(end - int(p.window), last), last};
 }
 
 struct Tile {
@@ -22,12 +22,14 @@ struct Tile {
     Keys some, all;  // keys that one of the rows sees, that each of them sees
 
     __device__ __forceinline__ void see(const FlashAttnParams& p) {
-        const Keys low = visible(p, s, first / group), high = visible(p, s, (last - 1) / group);
+        const Keys low = visible(p, s, query(first)), high = visible(p, s, query(last - 1));
         some = {low.first, high.last};
         all = {high.first, low.last};
     }
-    __device__ __forceinline__ int row(int n) const { return s.q_first + n / group; }
-    __device__ __forceinline__ int head(int n) const { return kv_head * group + n % group; }
+    // Most decodes have one query: no division then.
+    __device__ __forceinline__ int query(int n) const { return s.q_len == 1 ? 0 : n / group; }
+    __device__ __forceinline__ int row(int n) const { return s.q_first + query(n); }
+    __device__ __forceinline__ int head(int n) const { return kv_head * group + n - query(n) * group; }
 };
 
 // Row n of q or out starts here.

@@ -15,6 +15,9 @@ use std::sync::{Mutex, PoisonError};
 /// The oldest driver whose functions we call, as `cuDriverGetVersion` says it: CUDA 12.0, drivers from 525 on.
 const OLDEST_DRIVER: i32 = 12_000;
 
+/// PTX version of CUDA 12.3, whose drivers capture overlapping launches in graphs.
+const OVERLAP_PTX: u16 = 83;
+
 /// A context, what is loaded in it, and the stream of its [`Runtime`](crate::Runtime).
 pub(super) struct Device {
     context: sys::CUcontext,
@@ -161,6 +164,14 @@ impl Device {
     ) -> Result<(), Error> {
         let _entered = self.enter()?;
         let [x, y, z] = shape.grid;
+        // Devices without clusters refuse the attribute.
+        let mut attributes = [cluster_of(shape.cluster), overlapping()];
+        let attributes = match (shape.cluster > 1, shape.overlap && self.ptx_version >= OVERLAP_PTX) {
+            (true, true) => &mut attributes[..],
+            (true, false) => &mut attributes[..1],
+            (false, true) => &mut attributes[1..],
+            (false, false) => &mut [],
+        };
         let config = sys::CUlaunchConfig {
             gridDimX: x,
             gridDimY: y,
@@ -170,8 +181,8 @@ impl Device {
             blockDimZ: 1,
             sharedMemBytes: shape.shared,
             hStream: stream.raw.cast(),
-            attrs: std::ptr::null_mut(),
-            numAttrs: 0,
+            attrs: attributes.as_mut_ptr(),
+            numAttrs: attributes.len() as c_uint,
         };
         let mut pointers = [std::ptr::from_ref(params).cast_mut().cast::<c_void>()];
         // SAFETY: every kernel of the table takes one struct, which `params` mirrors (sizes are asserted on both sides);
@@ -209,6 +220,26 @@ pub(super) struct Launch {
     pub(super) threads: u32,
     /// Dynamic shared memory in bytes.
     pub(super) shared: u32,
+    /// Blocks of a cluster, neighbours in x; 1: no clusters.
+    pub(super) cluster: u32,
+    /// The kernel waits itself for what ran before it in the stream, and may start earlier.
+    pub(super) overlap: bool,
+}
+
+fn cluster_of(blocks: u32) -> sys::CUlaunchAttribute {
+    // SAFETY: a plain C struct, for which zeros are a value.
+    let mut attribute: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
+    attribute.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attribute.value.clusterDim = sys::CUlaunchAttributeValue_union__bindgen_ty_1 { x: blocks, y: 1, z: 1 };
+    attribute
+}
+
+fn overlapping() -> sys::CUlaunchAttribute {
+    // SAFETY: as above.
+    let mut attribute: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
+    attribute.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attribute.value.programmaticStreamSerializationAllowed = 1;
+    attribute
 }
 
 /// The context is current while this lives.

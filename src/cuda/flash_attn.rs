@@ -1,7 +1,9 @@
 //! Attention with sinks: tensor cores where types and layout allow, f32 for everything else.
 
+mod decode_sm90;
 mod grid;
 mod params;
+mod prefill_sm90;
 
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
@@ -9,13 +11,34 @@ use crate::backend::{Backend, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
+use decode_sm90::ClusterDecode;
 use dropless_kernels_cuda::Artifact;
 use grid::{Decode, decode_blocks, packed_rows, prefill_shared_bytes, prefill_tiles};
 use params::Params;
+use prefill_sm90::TmaPrefill;
 
-const DECODE: &str = "sm80_decode";
-const PREFILL: &str = "sm80_prefill";
-const REBASED: &str = "sm75";
+/// The families of kernels.
+enum Family<'a> {
+    ClusterDecode(ClusterDecode<'a>),
+    TmaPrefill(TmaPrefill<'a>),
+    Decode,
+    Prefill,
+    Rebased,
+    Simt,
+}
+
+impl<'a> Family<'a> {
+    fn of(artifact: &'a Artifact) -> Self {
+        match artifact.variant {
+            "sm80_decode" => Family::Decode,
+            "sm80_prefill" => Family::Prefill,
+            "sm75" => Family::Rebased,
+            "simt" => Family::Simt,
+            _ if artifact.entries.contains(&c"prefill_bf16") => Family::TmaPrefill(TmaPrefill(artifact)),
+            _ => Family::ClusterDecode(ClusterDecode(artifact)),
+        }
+    }
+}
 
 impl FlashAttnSpec {
     /// Position of a kernel among those of all types and head sizes.
@@ -79,35 +102,42 @@ impl CudaOp for FlashAttnSpec {
     }
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        let blocks = match artifact.variant {
-            DECODE => decode_blocks(self, artifact),
-            PREFILL | REBASED => prefill_tiles(self, artifact).saturating_mul(self.kv_heads),
-            _ => return Ok(()),
-        };
-        // Far from the most that a launch may have, splits and all.
-        if blocks > 1 << 30 {
-            return Err(format!("{blocks} blocks are more than 2^30"));
+        match Family::of(artifact) {
+            Family::ClusterDecode(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
+            Family::TmaPrefill(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
+            Family::Decode => self.tensor_cores_take_it().and_then(|()| few_enough(decode_blocks(self, artifact))),
+            Family::Prefill | Family::Rebased => {
+                few_enough(prefill_tiles(self, artifact).saturating_mul(self.kv_heads))?;
+                if artifact.variant == "sm75" { self.halves_take_it() } else { self.tensor_cores_take_it() }
+            }
+            Family::Simt => Ok(()),
         }
-        if artifact.variant == REBASED { self.halves_take_it() } else { self.tensor_cores_take_it() }
     }
 
-    fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
-        let (rows, most) = (packed_rows(self), artifact.block_m as usize);
-        if artifact.variant == DECODE && rows > most {
-            return Err(format!("made for up to {most} queries times heads of a key head, these are {rows}"));
+    fn suits(&self, artifact: &Artifact, device: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
+        match Family::of(artifact) {
+            Family::ClusterDecode(kernel) => few_rows(self, artifact).and_then(|()| kernel.suits(self, device)),
+            Family::TmaPrefill(kernel) => kernel.suits(self),
+            Family::Decode => few_rows(self, artifact),
+            Family::Rebased => Err("not chosen: not measured yet".into()),
+            Family::Prefill | Family::Simt => Ok(()),
         }
-        if artifact.variant == REBASED {
-            return Err("not chosen: not measured yet".into());
-        }
-        Ok(())
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
-        if artifact.variant == PREFILL { prefill_shared_bytes(self, artifact) } else { 0 }
+        match Family::of(artifact) {
+            Family::ClusterDecode(kernel) => kernel.most_shared_bytes(self),
+            Family::TmaPrefill(kernel) => kernel.shared_bytes(),
+            Family::Prefill => prefill_shared_bytes(self, artifact),
+            Family::Decode | Family::Rebased | Family::Simt => 0,
+        }
     }
 
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
-        if artifact.variant == DECODE { Decode::new(self, artifact, device).scratch_bytes(self, artifact) } else { 0 }
+        match Family::of(artifact) {
+            Family::Decode => Decode::new(self, artifact, device).scratch_bytes(self, artifact),
+            _ => 0,
+        }
     }
 
     fn launch(
@@ -118,27 +148,41 @@ impl CudaOp for FlashAttnSpec {
     ) -> Result<(), Error> {
         let (op, params) = (&plan.op, Params::new(&plan.op, &args));
         // Everywhere at least one block: without a query there still are lengths to check.
-        let unsupported = || {
+        let eights = || {
             let reason = "tokens of k or v are 4 GiB apart or more; the variant `simt` takes them".into();
-            Error::Unsupported { backend: Cuda::NAME, op: Self::NAME, reason }
+            params.with_eights(op, &args).ok_or(Error::Unsupported { backend: Cuda::NAME, op: Self::NAME, reason })
         };
-        let eights = params.with_eights(op, &args);
-        match plan.artifact.variant {
-            DECODE => op.decode(plan, eights.ok_or_else(unsupported)?, scratch, stream),
-            PREFILL => {
-                let mut params = eights.ok_or_else(unsupported)?;
+        match Family::of(plan.artifact) {
+            Family::ClusterDecode(kernel) => kernel.launch(plan, eights()?, stream),
+            Family::TmaPrefill(kernel) => kernel.launch(plan, eights()?, &args, stream),
+            Family::Decode => op.decode(plan, eights()?, scratch, stream),
+            Family::Prefill => {
+                let mut params = eights()?;
                 let tiles = prefill_tiles(op, plan.artifact);
                 params.tiles = tiles as i32;
                 plan.record(op.type_and_dim(), [tiles * op.kv_heads, 1, 1], stream, &params)
             }
-            REBASED => {
+            Family::Rebased => {
                 let tiles = prefill_tiles(op, plan.artifact);
                 let params = params.with_splits(0, 1, tiles as i32);
                 plan.record(usize::from(op.head_dim == 128), [tiles * op.kv_heads, 1, 1], stream, &params)
             }
-            _ => plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params),
+            Family::Simt => plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params),
         }
     }
+}
+
+/// Far from the most that a launch may have, splits and all.
+fn few_enough(blocks: usize) -> Result<(), String> {
+    if blocks > 1 << 30 { Err(format!("{blocks} blocks are more than 2^30")) } else { Ok(()) }
+}
+
+fn few_rows(op: &FlashAttnSpec, artifact: &Artifact) -> Result<(), String> {
+    let (rows, most) = (packed_rows(op), artifact.block_m as usize);
+    if rows > most {
+        return Err(format!("made for up to {most} queries times heads of a key head, these are {rows}"));
+    }
+    Ok(())
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -165,10 +209,30 @@ mod tests {
     fn tensor_cores_take_what_they_can() {
         let named = |name: &str| FlashAttnSpec::cases().into_iter().find(|c| c.name == name).unwrap().op;
         let variant = |op, sm| choose(&op, &device(sm), 80, Hint::default()).unwrap().variant();
-        assert_eq!(variant(named("decode"), 80), DECODE);
-        assert_eq!(variant(named("causal_sinks"), 90), PREFILL);
+        assert_eq!(variant(named("decode"), 80), "sm80_decode");
+        assert_eq!(variant(named("causal_sinks"), 80), "sm80_prefill");
         assert_eq!(variant(named("decode"), 75), "simt");
         assert_eq!(variant(FlashAttnSpec { q: DType::F32, ..named("decode") }, 90), "simt");
         assert_eq!(variant(FlashAttnSpec { sm_scale: (-1.0).into(), ..named("decode") }, 90), "simt");
+    }
+
+    #[test]
+    fn hopper_variants_say_what_they_do_not_take() {
+        let named = |name: &str| FlashAttnSpec::cases().into_iter().find(|c| c.name == name).unwrap().op;
+        let refused = |op, sm, variant| {
+            let device = DeviceInfo { units: 132, shared_bytes: 232_448, ..device(sm) };
+            let hint = Hint { variant: Some(variant), ..Hint::default() };
+            choose(&op, &device, 80, hint).map(|c| c.variant()).map_err(|e| e.to_string())
+        };
+        for variant in ["sm90_decode_4", "sm90_decode_8", "sm90_decode_16", "sm90_prefill_64"] {
+            assert_eq!(refused(named("decode"), 90, variant), Ok(variant));
+            assert!(refused(named("decode"), 100, variant).unwrap_err().contains("sm_90a alone"));
+        }
+        let wide = named("dim_128");
+        assert_eq!(refused(wide, 90, "sm90_prefill_128"), Ok("sm90_prefill_128"));
+        assert_eq!(refused(wide, 90, "sm90_decode_8"), Ok("sm90_decode_8"));
+        assert!(refused(wide, 90, "sm90_decode_16").unwrap_err().contains("no kernel for 16 rows of 128 elements"));
+        assert!(refused(wide, 90, "sm90_prefill_64").unwrap_err().contains("head_dim of 64, it is 128"));
+        assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
     }
 }

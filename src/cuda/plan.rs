@@ -92,14 +92,43 @@ impl<O> Plan<O> {
         stream: &Stream<'_>,
         params: &P,
     ) -> Result<(), Error> {
+        self.record_as(index, grid, &Shape { shared, ..Shape::default() }, stream, params)
+    }
+
+    /// The same with clusters, or overlapping what runs before it.
+    pub(super) fn record_as<P: Pod>(
+        &self,
+        index: usize,
+        grid: [usize; 3],
+        shape: &Shape,
+        stream: &Stream<'_>,
+        params: &P,
+    ) -> Result<(), Error> {
         if grid.contains(&0) {
             return Ok(());
         }
         // Kernels stride over the grid in x, which may be cut; y and z are used only where they are small.
         let grid = [grid[0].min(i32::MAX as usize) as u32, grid[1] as u32, grid[2] as u32];
         let Some(function) = self.functions.get(index) else { return Ok(()) };
-        let shape = Launch { grid, threads: 32 * self.artifact.warps, shared };
-        self.device.launch(*function, shape, stream, params)
+        let Shape { shared, cluster, overlap } = *shape;
+        let launch = Launch { grid, threads: 32 * self.artifact.warps, shared, cluster, overlap };
+        self.device.launch(*function, launch, stream, params)
+    }
+}
+
+/// What a launch may have beyond a grid.
+pub(super) struct Shape {
+    /// Dynamic shared memory in bytes.
+    pub(super) shared: u32,
+    /// Blocks of a cluster, neighbours in x.
+    pub(super) cluster: u32,
+    /// The kernel waits itself for what ran before it.
+    pub(super) overlap: bool,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape { shared: 0, cluster: 1, overlap: false }
     }
 }
 

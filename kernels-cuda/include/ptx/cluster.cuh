@@ -14,3 +14,21 @@ __device__ __forceinline__ int load_cluster_32(unsigned at, unsigned rank) {
                  : "memory");
     return word;
 }
+
+// Arrives without ordering memory.
+__device__ __forceinline__ void cluster_arrive_relaxed() { asm volatile("barrier.cluster.arrive.relaxed;"); }
+
+// The address, in block `rank` of the cluster, of what has shared address `at` in this one.
+__device__ __forceinline__ unsigned shared_of_block(unsigned at, unsigned rank) {
+    unsigned address;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(at), "r"(rank));
+    return address;
+}
+
+__device__ __forceinline__ void store_cluster(unsigned at, float value) {
+    asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(at), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_cluster(unsigned at, float low, float high) {
+    asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(at), "f"(low), "f"(high) : "memory");
+}

@@ -50,7 +50,7 @@ pub(super) struct Params {
     q_aligned: u32,
     kv_aligned: u32,
     out_aligned: u32,
-    unused: u32,
+    group: i32,
 }
 
 const _: () = assert!(size_of::<Params>() == 328);
@@ -97,10 +97,26 @@ impl Params {
                 Lse::WithSink => 1,
                 Lse::WithoutSink => 2,
             },
+            group: (op.q_heads / op.kv_heads.max(1)) as i32,
             sm_scale: op.sm_scale.0 as f32,
             scale_log2: (op.sm_scale.0 * LOG2_E) as f32,
             ..Params::zeroed()
         }
+    }
+
+    /// Do all rows of keys and values lie at multiples of 16 bytes?
+    pub(super) fn kv_aligned(&self) -> bool {
+        self.kv_aligned != 0
+    }
+
+    /// The same of queries.
+    pub(super) fn q_aligned(&self) -> bool {
+        self.q_aligned != 0
+    }
+
+    /// Is there a status word for faults?
+    pub(super) fn reports(&self) -> bool {
+        self.status != 0
     }
 
     /// In how many shares keys are taken, what of them is combined from `partial`, and how many tiles of rows there are.

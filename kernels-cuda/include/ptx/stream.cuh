@@ -1,0 +1,11 @@
+// Loads of what is read once.
+#pragma once
+
+// 16 bytes at a multiple of 16, past the L1 cache.
+__device__ __forceinline__ uint4 load_once_128(const void* from) {
+    uint4 words;
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+                 : "l"(from));
+    return words;
+}
