@@ -3,6 +3,7 @@
 mod decode;
 mod prefill;
 mod rebased;
+mod vector;
 
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
@@ -20,6 +21,7 @@ use decode::Decode;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
+use vector::Vector;
 
 /// Mirrors `GroupedGemmParams` in grouped_gemm/params.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -135,6 +137,7 @@ enum Kind<'a> {
     Rebased(Rebased<'a>),
     Prefill(Prefill<'a>),
     Decode(Decode<'a>),
+    Vector(Vector<'a>),
 }
 
 impl<'a> Kind<'a> {
@@ -143,7 +146,8 @@ impl<'a> Kind<'a> {
         let rebased = || Rebased::of(artifact).map(Kind::Rebased);
         let prefill = || Prefill::of(artifact).map(Kind::Prefill);
         let decode = || Decode::of(artifact).map(Kind::Decode);
-        tiles().or_else(rebased).or_else(prefill).or_else(decode).unwrap_or(Kind::Simt)
+        let vector = || Vector::of(artifact).map(Kind::Vector);
+        tiles().or_else(rebased).or_else(prefill).or_else(decode).or_else(vector).unwrap_or(Kind::Simt)
     }
 }
 
@@ -178,6 +182,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Tiles(tiles) => tiles.legal(self),
             Kind::Rebased(rebased) => rebased.legal(self),
             Kind::Prefill(_) | Kind::Decode(_) => prepacked_bf16(self),
+            Kind::Vector(vector) => vector.legal(self),
             Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
                 if self.n > most {
@@ -193,6 +198,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Tiles(tiles) => tiles.suits(self, device, hint),
             Kind::Rebased(rebased) => rebased.suits(),
             Kind::Prefill(_) | Kind::Decode(_) => Err("is not chosen before it is measured".into()),
+            Kind::Vector(vector) => vector.suits(),
             Kind::Simt => Ok(()),
         }
     }
@@ -203,7 +209,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.shared_bytes(),
             Kind::Prefill(prefill) => prefill.shared_bytes(),
             Kind::Decode(decode) => decode.shared_bytes(),
-            Kind::Simt => 0,
+            Kind::Vector(_) | Kind::Simt => 0,
         }
     }
 
@@ -214,7 +220,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.splits(self, device),
             Kind::Prefill(prefill) => return prefill.scratch_bytes(self),
             Kind::Decode(decode) => return decode.scratch_bytes(self),
-            Kind::Simt => 1,
+            Kind::Vector(_) | Kind::Simt => 1,
         };
         if !finishes(self, splits) {
             return 0;
@@ -234,6 +240,7 @@ impl CudaOp for GroupedGemmSpec {
         let (splits, params) = match Kind::of(artifact) {
             Kind::Prefill(prefill) => return prefill.launch(plan, &args, scratch, stream),
             Kind::Decode(decode) => return decode.launch(plan, &args, scratch, stream),
+            Kind::Vector(vector) => return vector.launch(plan, &args, stream),
             Kind::Tiles(tiles) => {
                 let (splits, params) = new(tiles.splits(op, device));
                 plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?;

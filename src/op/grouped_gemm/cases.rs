@@ -129,6 +129,17 @@ fn shapes() -> Vec<Case<GroupedGemmSpec>> {
             GroupedGemmSpec::linear(3, 40, 64, DType::F32, DType::Bf16, Some(DType::Bf16), DType::F32),
         ),
     ];
+    for (rows, n, k, dtype) in [
+        (1, 37, 2880, DType::Bf16),
+        (1, 6, 24, DType::F16),
+        (2, 65, 520, DType::F16),
+        (3, 40, 1032, DType::Bf16),
+        (8, 33, 288, DType::Bf16),
+    ] {
+        let op = GroupedGemmSpec::linear(rows, n, k, dtype, dtype, Some(dtype), DType::F32);
+        cases.push(Case::usual(format!("linear_{rows}x{n}_{dtype}"), op));
+        cases.push(Case::usual(format!("linear_{rows}x{n}_{dtype}_extreme"), op).on(Data::Extreme));
+    }
     for n in [1, 7, 65, 130] {
         cases.push(Case::usual(format!("n_{n}"), GroupedGemmSpec { n, ..BASE }));
         cases.push(Case::usual(

@@ -1,0 +1,101 @@
+// A linear layer on few rows, dense weights: no tensor cores, every weight straight from memory to a register, once. A warp
+// owns COLUMNS weight rows; `splits` warps of a block share them where there are too few warps for the device, each with its
+// part of K, and add up in a fixed order.
+#include "params.cuh"
+#include "reduce.cuh"
+
+// Eight elements.
+struct alignas(16) Chunk {
+    unsigned short bits[8];
+};
+
+template <bool ALIGNED>
+__device__ __forceinline__ Chunk load(const unsigned short* at, bool there) {
+    Chunk chunk = {};
+    if (!there) return chunk;
+    if (ALIGNED) {
+        *(uint4*)chunk.bits = __ldg((const uint4*)at);
+    } else {
+#pragma unroll
+        for (int j = 0; j < 8; j++) chunk.bits[j] = at[j];
+    }
+    return chunk;
+}
+
+// AHEAD chunks of every row are asked for before the first is used. Behind the end of K both factors are zero.
+template <unsigned DTYPE, int ROWS, int COLUMNS, int AHEAD, bool ALIGNED>
+__device__ __forceinline__ void multiply(const GroupedGemmParams& p, int col, int first, int step,
+                                         float (&sum)[ROWS][COLUMNS]) {
+    const int chunks = p.k / 8;
+    const unsigned short *w_rows[COLUMNS], *a_rows[ROWS];
+#pragma unroll
+    for (int c = 0; c < COLUMNS; c++) w_rows[c] = (const unsigned short*)p.w.base + min(col + c, p.n - 1) * p.w.stride;
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) a_rows[r] = (const unsigned short*)p.a.base + min(r, p.rows - 1) * p.a.stride;
+#pragma unroll 1
+    for (int i = first; i < chunks; i += AHEAD * step) {
+        Chunk w[AHEAD][COLUMNS], a[AHEAD][ROWS];
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+            const int at = i + u * step;
+#pragma unroll
+            for (int c = 0; c < COLUMNS; c++) w[u][c] = load<ALIGNED>(w_rows[c] + 8 * at, at < chunks);
+#pragma unroll
+            for (int r = 0; r < ROWS; r++) a[u][r] = load<ALIGNED>(a_rows[r] + 8 * at, at < chunks);
+        }
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+#pragma unroll
+                for (int c = 0; c < COLUMNS; c++) {
+                    const float weight = widen(DTYPE, w[u][c].bits[j]);
+#pragma unroll
+                    for (int r = 0; r < ROWS; r++) sum[r][c] = fmaf(widen(DTYPE, a[u][r].bits[j]), weight, sum[r][c]);
+                }
+            }
+        }
+    }
+}
+
+template <unsigned DTYPE, int ROWS, int COLUMNS, int AHEAD>
+__device__ __forceinline__ void layer(const GroupedGemmParams& p) {
+    __shared__ float parts[WARPS][ROWS * COLUMNS];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = warp % p.splits;
+    const int col = (blockIdx.x * (WARPS / p.splits) + warp / p.splits) * COLUMNS;
+    float sum[ROWS][COLUMNS] = {};
+    if (col < p.n) {
+        const int first = part * 32 + lane, step = p.splits * 32;
+        if (p.a_aligned && p.w_aligned) multiply<DTYPE, ROWS, COLUMNS, AHEAD, true>(p, col, first, step, sum);
+        else multiply<DTYPE, ROWS, COLUMNS, 1, false>(p, col, first, step, sum);
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+#pragma unroll
+        for (int c = 0; c < COLUMNS; c++) {
+            const float whole = warp_sum(sum[r][c]);
+            if (lane == 0) parts[warp][r * COLUMNS + c] = whole;
+        }
+    }
+    __syncthreads();
+    const int r = lane / COLUMNS, c = lane % COLUMNS;
+    if (part != 0 || r >= min(ROWS, p.rows) || col + c >= p.n) return;
+    float result = p.bias.base ? load1(p.bias, 0, col + c) : 0.0f;
+    float total = 0.0f;
+    for (int s = 0; s < p.splits; s++) total += parts[warp + s][lane];
+    store1(p.d, r, col + c, total + result);
+}
+
+#define LAYER(name, dtype, rows, columns, ahead)                                                                       \
+    extern "C" __global__ void __launch_bounds__(32 * WARPS) name(const __grid_constant__ GroupedGemmParams p) {       \
+        layer<dtype, rows, columns, ahead>(p);                                                                         \
+    }
+
+LAYER(vector_bf16_1, BF16, 1, 2, 6)
+LAYER(vector_bf16_2, BF16, 2, 2, 4)
+LAYER(vector_bf16_4, BF16, 4, 2, 3)
+LAYER(vector_bf16_8, BF16, 8, 2, 2)
+LAYER(vector_f16_1, F16, 1, 2, 6)
+LAYER(vector_f16_2, F16, 2, 2, 4)
+LAYER(vector_f16_4, F16, 4, 2, 3)
+LAYER(vector_f16_8, F16, 8, 2, 2)
