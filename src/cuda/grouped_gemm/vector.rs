@@ -43,12 +43,6 @@ impl<'a> Vector<'a> {
         Ok(())
     }
 
-    /// # Errors
-    /// Why not, in words.
-    pub(super) fn suits(self) -> Result<(), String> {
-        Err("not chosen: not measured yet".into())
-    }
-
     /// Warps that share the same weight rows: as many as occupy the device.
     fn splits(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
         let (owners, enough) = (op.n.div_ceil(COLUMNS).max(1), ENOUGH_WARPS * device.units.max(1) as usize);
@@ -70,5 +64,37 @@ impl<'a> Vector<'a> {
         let columns = COLUMNS * (self.0.warps.max(1) as usize / splits).max(1);
         let blocks = if op.rows == 0 { 0 } else { op.n.div_ceil(columns) };
         plan.record(kernel, [blocks, 1, 1], stream, &params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Arch, Hint};
+    use crate::cuda::choose::choose;
+
+    fn variant(op: &GroupedGemmSpec, sm: u16) -> &'static str {
+        let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(sm), units: 132, shared_bytes: 232_448 };
+        choose(op, &device, 80, Hint::default()).unwrap().variant()
+    }
+
+    #[test]
+    fn a_few_rows_of_a_linear_layer_need_no_tensor_cores() {
+        let linear = |rows, k| GroupedGemmSpec::linear(rows, 5120, k, DType::Bf16, DType::Bf16, None, DType::F32);
+        assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), [VARIANT; 3]);
+        for op in [linear(9, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }] {
+            assert_ne!(variant(&op, 90), VARIANT, "{op:?}");
+        }
+    }
+
+    #[test]
+    fn warps_share_where_there_are_few() {
+        let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(90), units: 132, shared_bytes: 232_448 };
+        let artifact = dropless_kernels_cuda::ARTIFACTS.iter().find(|a| a.variant == VARIANT).unwrap();
+        let splits = |n| {
+            let op = GroupedGemmSpec::linear(1, n, 2880, DType::Bf16, DType::Bf16, None, DType::F32);
+            Vector(artifact).splits(&op, &device)
+        };
+        assert_eq!([32, 2880, 5120, 201_088].map(splits), [8, 2, 1, 1]);
     }
 }
