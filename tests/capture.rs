@@ -75,3 +75,10 @@ mod cuda {
         assert_replays(&same(&cuda, Same::Replayed, &filter, |_| {}));
     }
 }
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn recorded_on_wgpu() {
+    let Some(wgpu) = dropless::testing::present(dropless::Wgpu::new(0)).unwrap() else { return };
+    assert_replays(&same(&wgpu, Same::Replayed, &Filter::default(), |_| {}));
+}

@@ -1,9 +1,10 @@
 //! The wgpu backend on whatever adapter is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names wgpu.
 #![cfg(all(feature = "wgpu", feature = "testing"))]
 
+use dropless::op::{EmbeddingArgs, EmbeddingSpec};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Status, conform, present};
-use dropless::{Error, Wgpu};
+use dropless::{Backend, DType, Error, Hint, Kernel, Runtime, Tensor, View, Wgpu};
 use std::sync::Arc;
 
 fn device() -> Option<Wgpu> {
@@ -29,6 +30,65 @@ fn an_adapter_that_is_not_there_is_refused_in_words() {
         Err(Error::Unavailable { backend: "wgpu", reason }) => assert!(reason.contains(' '), "{reason}"),
         other => panic!("{:?}", other.map(|_| "a device")),
     }
+}
+
+/// y = 2 rows of `table` for a view of `ids` at `offset` bytes of a buffer of `bytes`.
+fn embed_from(wgpu: &Wgpu, bytes: u64, offset: u64) -> Result<(), Error> {
+    let spec = EmbeddingSpec { tokens: 2, vocab: 3, dim: 4, table: DType::F32, out: DType::F32 };
+    let kernel = Kernel::plan(wgpu, spec, Hint::default())?;
+    let table = Tensor::<Wgpu>::empty(wgpu, DType::F32, &[3, 4])?;
+    let mut y = Tensor::<Wgpu>::empty(wgpu, DType::F32, &[2, 4])?;
+    let mut scratch = Tensor::<Wgpu>::empty(wgpu, DType::U8, &[0])?;
+    let buffer = wgpu.alloc(bytes as usize)?;
+    let mem = Wgpu::offset(&wgpu.mem(&buffer), offset as usize);
+    // SAFETY: what does not lie in the buffer is what the backend is to refuse; nothing else uses it.
+    let ids = unsafe { View::from_raw(mem, DType::I32, &[2]) };
+    let args = EmbeddingArgs { ids, table: table.view(), y: y.view_mut(), status: None };
+    wgpu.submit(|encoder| kernel.enqueue(wgpu, args, scratch.view_mut(), encoder))
+}
+
+#[test]
+fn views_that_cannot_be_bound_are_refused_in_words() {
+    let Some(wgpu) = device() else { return };
+    let words = |result: Result<(), Error>| result.expect_err("refused").to_string();
+    embed_from(&wgpu, 264, 256).unwrap();
+    embed_from(&wgpu, 64, 12).unwrap();
+    let short = words(embed_from(&wgpu, 260, 256));
+    assert!(short.contains("embedding `ids`") && short.contains("264") && short.contains("260"), "{short}");
+    let crooked = words(embed_from(&wgpu, 264, 6));
+    assert!(crooked.contains("multiple of 4"), "{crooked}");
+}
+
+#[test]
+fn any_bytes_of_a_buffer_are_written_and_read() {
+    let Some(wgpu) = device() else { return };
+    let mut buffer = wgpu.alloc(11).unwrap();
+    wgpu.write(&mut buffer, 0, b"hello world").unwrap();
+    wgpu.write(&mut buffer, 5, b"-W").unwrap();
+    wgpu.write(&mut buffer, 9, b"LD").unwrap();
+    wgpu.write(&mut buffer, 3, b"").unwrap();
+    let mut all = [0; 11];
+    wgpu.read(&buffer, 0, &mut all).unwrap();
+    assert_eq!(&all, b"hello-WorLD");
+    let mut some = [0; 3];
+    wgpu.read(&buffer, 7, &mut some).unwrap();
+    assert_eq!(&some, b"orL");
+    assert!(wgpu.read(&buffer, 9, &mut some).unwrap_err().to_string().contains("holds 11 bytes"));
+}
+
+/// An engine's device that is gone gives errors, not a panic.
+#[test]
+fn a_lost_device_is_an_error() {
+    use dropless::wgpu::wgpu;
+    let Some(_) = device() else { return };
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let lost = Wgpu::from_engine(device.clone(), queue).unwrap();
+    let buffer = lost.alloc(16).unwrap();
+    device.destroy();
+    let words = lost.read(&buffer, 0, &mut [0; 16]).unwrap_err().to_string();
+    assert!(words.contains("wgpu") && words.contains(' '), "{words}");
 }
 
 /// Every access checked.
