@@ -52,10 +52,8 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if (t.expert < 0) { return; }
     let local = t.expert - p.local_first;
     let here = local >= 0 && local < p.local_count;
-    // A launch binds the weights of some experts; the first one zeroes the rows of those that are nowhere.
+    if (is_left_out(local, here)) { return; }
     let bound = local - p.bound_first;
-    if (here && (bound < 0 || bound >= p.bound_count)) { return; }
-    if (!here && p.bound_first > 0) { return; }
     if (lane < BLOCK_M) {
         let row = t.first + i32(lane);
         a_rows[lane] = -1;

@@ -37,6 +37,12 @@ fn weight_row(c: u32) -> u32 {
     return c / 2u + select(0u, p.n / 2u, c % 2u == 1u);
 }
 
+// A launch binds the weights of some experts; the first one zeroes the rows of those that are nowhere. Is a tile another's?
+fn is_left_out(local: i32, here: bool) -> bool {
+    let bound = local - p.bound_first;
+    return select(p.bound_first > 0, bound < 0 || bound >= p.bound_count, here);
+}
+
 // Columns col .. col + 4 of a row: bias, the gated unit, the store. Rows of experts that are not here are zero.
 fn finish(row: u32, col: u32, products: vec4<f32>, local: i32, here: bool) {
     if (col >= p.n) { return; }

@@ -36,28 +36,98 @@ impl FlashAttnSpec {
         held.min(self.max_k_len)
     }
 
-    fn index_kind(&self) -> u32 {
-        match self.index {
-            KvIndex::CuSeqlens => 0,
-            KvIndex::StartLen => 1,
-            KvIndex::BlockTable { .. } => 2,
-            KvIndex::Indptr { .. } => 3,
-        }
-    }
-
     /// What include/sequence.wgsl reads.
     fn sequences(&self, launch: Launch, scratch: usize) -> Launch {
-        let (table, pages) = match self.index {
-            KvIndex::BlockTable { .. } => (Some("block_table"), self.store),
-            KvIndex::Indptr { .. } => (Some("kv_indices"), self.store),
-            _ => (None, self.store),
-        };
-        let pages = if let KvStore::Paged { pages, .. } = pages { pages } else { 0 };
+        let pages = if let KvStore::Paged { pages, .. } = self.store { pages } else { 0 };
+        let index = Index::new(&self.index);
         launch
             .scratch("seqs", Kind::Ints, 0..scratch, 0)
-            .ints_if(table.is_some(), "pages", table.unwrap_or_default())
-            .consts([("INDEX", self.index_kind()), ("CAUSAL", (self.mask != Mask::Bidirectional).into())])
+            .ints_if("pages", index.pages)
+            .consts([("INDEX", index.kind), ("CAUSAL", (self.mask != Mask::Bidirectional).into())])
             .counts([("window", self.mask.window().map_or(0, |w| w.min(MOST))), ("pages", pages)])
+    }
+
+    /// Clamps lengths and offsets, counts tiles, reports what is wrong with them.
+    fn find_sequences(&self, scratch: usize) -> Launch {
+        let index = Index::new(&self.index);
+        let (page_size, upper) = match (self.store, self.index) {
+            (KvStore::Paged { page_size, .. }, KvIndex::Indptr { entries }) => (page_size, entries),
+            (KvStore::Paged { page_size, .. }, _) => (page_size, 0),
+            _ => (1, self.store.slots()),
+        };
+        Launch::new("attention_sequences", 1)
+            .ints(["cu_seqlens_q"])
+            .ints_if("k_first", index.first)
+            .ints_if("k_len", index.len)
+            .scratch("seqs", Kind::Ints, 0..scratch, 0)
+            .status()
+            .consts([("INDEX", index.kind)])
+            .sizes([("sequences", self.sequences)])
+            .counts([
+                ("q_tokens", self.q_tokens),
+                ("max_q_len", self.max_q_len),
+                ("most_keys", self.most_keys()),
+                ("upper", upper),
+                ("page_size", page_size),
+                ("heads_each", self.heads_each()),
+            ])
+    }
+
+    /// Reports pages that are not there.
+    fn check_pages(&self, scratch: usize) -> Launch {
+        let (sequences, page_size) = match self.store {
+            KvStore::Paged { page_size, .. } => (self.sequences, page_size),
+            KvStore::Packed { .. } => (0, 1),
+        };
+        let launch = Launch::new("attention_pages", sequences).status().sizes([("page_size", page_size)]);
+        self.sequences(launch, scratch).only_reports()
+    }
+
+    fn attend(&self, block_m: usize, scratch: usize) -> Launch {
+        // Every sequence may have a tile that is not full.
+        let rows = self.q_tokens.saturating_mul(self.heads_each());
+        let tiles = rows.div_ceil(block_m) + self.sequences.min(self.q_tokens);
+        let launch = Launch::new("flash_attn", tiles.saturating_mul(self.kv_heads))
+            .reads("q", self.q)
+            .reads("k", self.kv)
+            .reads("v", self.kv)
+            .reads_if("sinks", self.sinks)
+            .writes("out", self.out)
+            .writes_if("lse", (self.lse != Lse::None).then_some(DType::F32))
+            .store(&self.store, self.kv_heads, self.head_dim)
+            .consts([
+                ("HEAD_DIM", self.head_dim as u32),
+                ("SINKS", self.sinks.is_some().into()),
+                ("LSE", self.lse as u32),
+            ])
+            .sizes([
+                ("sequences", self.sequences),
+                ("first_step", self.sequences.next_power_of_two()),
+                ("minus_infinity", f32::NEG_INFINITY.to_bits() as usize),
+            ])
+            .counts([("heads_each", self.heads_each())])
+            .reals([("sm_scale", self.sm_scale.0)]);
+        self.sequences(launch, scratch)
+    }
+}
+
+/// The operands that find keys, under the names of the kernels.
+struct Index {
+    kind: u32,
+    first: Option<&'static str>,
+    len: Option<&'static str>,
+    pages: Option<&'static str>,
+}
+
+impl Index {
+    fn new(index: &KvIndex) -> Self {
+        let (kind, first, len, pages) = match index {
+            KvIndex::CuSeqlens => (0, Some("cu_seqlens_k"), None, None),
+            KvIndex::StartLen => (1, Some("k_start"), Some("k_len"), None),
+            KvIndex::BlockTable { .. } => (2, None, Some("k_len"), Some("block_table")),
+            KvIndex::Indptr { .. } => (3, Some("kv_indptr"), Some("kv_last_page_len"), Some("kv_indices")),
+        };
+        Index { kind, first, len, pages }
     }
 }
 
@@ -78,59 +148,11 @@ impl WgpuOp for FlashAttnSpec {
         let scratch = (self.sequences + 1) * SEQUENCE * 4;
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
-        let (page_size, upper) = match (self.store, self.index) {
-            (KvStore::Paged { page_size, .. }, KvIndex::Indptr { entries }) => (page_size, entries),
-            (KvStore::Paged { page_size, .. }, _) => (page_size, 0),
-            _ => (1, self.store.slots()),
-        };
-        let (first, len) = match self.index {
-            KvIndex::CuSeqlens => (Some("cu_seqlens_k"), None),
-            KvIndex::StartLen => (Some("k_start"), Some("k_len")),
-            KvIndex::BlockTable { .. } => (None, Some("k_len")),
-            KvIndex::Indptr { .. } => (Some("kv_indptr"), Some("kv_last_page_len")),
-        };
-        let sequences = blocks(Launch::new("attention_sequences", 1))
-            .ints(["cu_seqlens_q"])
-            .ints_if(first.is_some(), "k_first", first.unwrap_or_default())
-            .ints_if(len.is_some(), "k_len", len.unwrap_or_default())
-            .scratch("seqs", Kind::Ints, 0..scratch, 0)
-            .status()
-            .consts([("INDEX", self.index_kind())])
-            .sizes([("sequences", self.sequences)])
-            .counts([
-                ("q_tokens", self.q_tokens),
-                ("max_q_len", self.max_q_len),
-                ("most_keys", self.most_keys()),
-                ("upper", upper),
-                ("page_size", page_size),
-                ("heads_each", self.heads_each()),
-            ]);
-        let paged = matches!(self.store, KvStore::Paged { .. });
-        let pages = Launch::new("attention_pages", if paged { self.sequences } else { 0 }).status();
-        let pages = self.sequences(pages, scratch).sizes([("page_size", page_size)]).only_reports();
-        // Every sequence may have a tile that is not full.
-        let tiles =
-            self.q_tokens.saturating_mul(self.heads_each()).div_ceil(block_m) + self.sequences.min(self.q_tokens);
-        let attention = blocks(Launch::new("flash_attn", tiles.saturating_mul(self.kv_heads)))
-            .reads("q", self.q)
-            .reads("k", self.kv)
-            .reads("v", self.kv)
-            .reads_if("sinks", self.sinks)
-            .writes("out", self.out)
-            .writes_if("lse", (self.lse != Lse::None).then_some(DType::F32))
-            .store(&self.store, self.kv_heads, self.head_dim)
-            .consts([
-                ("HEAD_DIM", self.head_dim as u32),
-                ("SINKS", self.sinks.is_some().into()),
-                ("LSE", self.lse as u32),
-            ])
-            .sizes([
-                ("sequences", self.sequences),
-                ("first_step", self.sequences.next_power_of_two()),
-                ("minus_infinity", f32::NEG_INFINITY.to_bits() as usize),
-            ])
-            .counts([("heads_each", self.heads_each())])
-            .reals([("sm_scale", self.sm_scale.0)]);
-        Ok(Launches { list: vec![sequences, pages, self.sequences(attention, scratch)], scratch })
+        let list = vec![
+            blocks(self.find_sequences(scratch)),
+            self.check_pages(scratch),
+            blocks(self.attend(block_m, scratch)),
+        ];
+        Ok(Launches { list, scratch })
     }
 }

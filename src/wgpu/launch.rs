@@ -141,13 +141,15 @@ impl Launch {
         names.into_iter().fold(self, |launch, name| launch.operand(name, Kind::Ints, name))
     }
 
-    /// The same where the spec has them.
-    pub(super) fn ints_if(mut self, there: bool, name: &'static str, operand: &'static str) -> Self {
-        if there {
-            return self.operand(name, Kind::Ints, operand);
+    /// An operand of type i32 under the name `name`, where the spec has one.
+    pub(super) fn ints_if(mut self, name: &'static str, operand: Option<&'static str>) -> Self {
+        match operand {
+            Some(operand) => self.operand(name, Kind::Ints, operand),
+            None => {
+                self.absent.push((name, Kind::Ints));
+                self
+            }
         }
-        self.absent.push((name, Kind::Ints));
-        self
     }
 
     /// Rows `rows` of an operand under its own name.
