@@ -15,6 +15,9 @@ constexpr float MOST = 0x1p100f;
 template <class T> constexpr bool FIXED = false;
 template <> constexpr bool FIXED<MmaBf16> = true;
 
+// What a row sees that is not there: below and above every key.
+constexpr Keys NO_KEYS = {0x7fffffff, 0};
+
 // Registers of a wgmma under way are not touched before or after.
 template <int N> __device__ __forceinline__ void hold(float (&d)[N]) {
 #pragma unroll
@@ -42,7 +45,7 @@ template <class T> struct Multiplier {
     unsigned long long q_at;
     float o[DIM / 2];
     unsigned weights[N / 4];
-    float max[2], sum[2];
+    float max[2], sum[2], sink[2];
     Keys seen[2], all;   // keys that each row sees; that all rows of the warpgroup see
     Ring<STAGES> keys, values;
 
@@ -61,11 +64,17 @@ template <class T> struct Multiplier {
     __device__ __forceinline__ void begin(const Job& job, int slot) {
         const Tile& t = job.t;
         auto of = [&](int i) {
-            if (t.first + i >= t.last) return Keys{0, 0};
+            if (t.first + i >= t.last) return NO_KEYS;
             return visible(p, t.s, job.rows.query + job.rows.before(i));
         };
         const int row = 64 * group + 16 * warp + g, most = t.last - t.first - 1;
         seen[0] = of(row), seen[1] = of(row + 8);
+        // Now, because it takes as long as a block of keys.
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const bool there = p.sinks.base && t.first + row + 8 * i < t.last;
+            sink[i] = there ? sink_of(p, job.rows.head(t, row + 8 * i)) : -INFINITY;
+        }
         all = {of(min(64 * group + 63, most)).first, of(min(64 * group, most)).last};
         max[0] = max[1] = NO_MAX, sum[0] = sum[1] = 0.0f;
 #pragma unroll
@@ -104,12 +113,35 @@ template <class T> struct Multiplier {
         wgmma_commit();
     }
 
-    // Keys of the block from `first` on that a row does not see count as nothing.
+    // Keys of the block from `first` on that a row does not see count as nothing: all of them, or those past one edge, for
+    // which a comparison each suffices.
     __device__ __forceinline__ void mask(Scores& s, int first, unsigned missing) const {
+        const bool low = first < all.first, high = first + N > all.last;
+        if (missing || (low && high)) mask_all(s, first, missing);
+        else if (high) mask_edge<true>(s, first);
+        else mask_edge<false>(s, first);
+    }
+
+    template <bool HIGH> __device__ __forceinline__ void mask_edge(Scores& s, int first) const {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const int edge = (HIGH ? seen[i].last : seen[i].first) - first - 2 * c;
+#pragma unroll
+            for (int n = 0; n < EIGHTS; n++) {
+#pragma unroll
+                for (int k = 0; k < 2; k++) {
+                    float& score = s[4 * n + 2 * i + k];
+                    score = (8 * n + k < edge) == HIGH ? score : -INFINITY;
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void mask_all(Scores& s, int first, unsigned missing) const {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const int low = seen[i].first - first - 2 * c;
-            const unsigned count = seen[i].last - seen[i].first;
+            const unsigned count = seen[i].last > seen[i].first ? seen[i].last - seen[i].first : 0;
 #pragma unroll
             for (int n = 0; n < EIGHTS; n++) {
                 const unsigned many = missing >> n & 1 ? 0 : count;
@@ -219,6 +251,9 @@ template <class T> struct Multiplier {
     // Must scores of the block from `key` on be masked for this warpgroup?
     __device__ __forceinline__ bool edge(int key) const { return key < all.first || key + N > all.last; }
 
+    // Of a row that is there: those that are not may hold anything.
+    __device__ __forceinline__ bool overflowed(int i) const { return seen[i].first != NO_KEYS.first && !(sum[i] < MOST); }
+
     // Writes the rows.
     __device__ __forceinline__ void store(const Job& job, int slot) {
         const Tile& t = job.t;
@@ -229,7 +264,7 @@ template <class T> struct Multiplier {
             scale[i] = 0.0f;
             if (t.first + r >= t.last) continue;
             const int head = job.rows.head(t, r);
-            scale[i] = normalizer(p, head, max[i], sum[i]);
+            scale[i] = sum[i] == 0.0f ? 0.0f : __fdividef(1.0f, sum[i] + fast_exp2(sink[i] * LOG2_E - max[i]));
             if (c == 0) store_lse(p, job.rows.token(t, r), head, max[i], sum[i]);
             // A row that saw no key is zero, even if a sum is not.
             if (sum[i] == 0.0f) {
@@ -295,7 +330,7 @@ template <class T> __device__ __forceinline__ void multiply(const FlashAttnParam
         const bool follow = job.careful || !FIXED<T>;
         if (job.blocks > 0) mine.attend(job.first_key, job.blocks, follow);
         mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
-        if (!follow && !(mine.sum[0] < MOST && mine.sum[1] < MOST)) s.again[slot] = 1;
+        if (!follow && (mine.overflowed(0) || mine.overflowed(1))) s.again[slot] = 1;
         mine.store(job, slot);
         fence_for_async(); // the copy engine may write there next
         __syncwarp();

@@ -154,6 +154,14 @@ impl Device {
         unsafe { sys::cuFuncSetAttribute(function.0, attribute, bytes as i32) }.result().map_err(asking())
     }
 
+    /// Lets a kernel run in clusters of more than eight blocks.
+    pub(super) fn allow_large_clusters(&self, function: Function) -> Result<(), Error> {
+        let _entered = self.enter()?;
+        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED;
+        // SAFETY: a function of this context.
+        unsafe { sys::cuFuncSetAttribute(function.0, attribute, 1) }.result().map_err(said("asking for large clusters"))
+    }
+
     /// Records one launch. `params` is the kernel's one parameter.
     pub(super) fn launch<P: Pod>(
         &self,

@@ -133,6 +133,13 @@ impl CudaOp for FlashAttnSpec {
         }
     }
 
+    fn cluster(&self, artifact: &Artifact, device: &DeviceInfo) -> u32 {
+        match Family::of(artifact) {
+            Family::ClusterDecode(kernel) => kernel.cluster(self, device),
+            _ => 1,
+        }
+    }
+
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
         match Family::of(artifact) {
             Family::Decode => Decode::new(self, artifact, device).scratch_bytes(self, artifact),
@@ -190,6 +197,7 @@ mod tests {
     use super::*;
     use crate::backend::Arch;
     use crate::cuda::choose::choose;
+    use crate::op::KvIndex;
     use crate::op::cases::Cases;
 
     fn device(sm: u16) -> DeviceInfo {
@@ -209,6 +217,11 @@ mod tests {
     fn tensor_cores_take_what_they_can() {
         let named = |name: &str| FlashAttnSpec::cases().into_iter().find(|c| c.name == name).unwrap().op;
         let variant = |op, sm| choose(&op, &device(sm), 80, Hint::default()).unwrap().variant();
+        let device = |sm| DeviceInfo { shared_bytes: 232_448, ..device(sm) };
+        let hopper = |op| choose(&op, &device(90), 80, Hint::default()).unwrap().variant();
+        assert_eq!(hopper(named("causal_sinks")), "sm90_prefill_64");
+        assert_eq!(hopper(named("dim_128")), "sm90_prefill_128");
+        assert_eq!(hopper(named("nhd_8_table")), "sm90_prefill_64");
         assert_eq!(variant(named("decode"), 80), "sm80_decode");
         assert_eq!(variant(named("causal_sinks"), 80), "sm80_prefill");
         assert_eq!(variant(named("decode"), 75), "simt");
@@ -234,5 +247,35 @@ mod tests {
         assert!(refused(wide, 90, "sm90_decode_16").unwrap_err().contains("no kernel for 16 rows of 128 elements"));
         assert!(refused(wide, 90, "sm90_prefill_64").unwrap_err().contains("head_dim of 64, it is 128"));
         assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
+    }
+
+    #[test]
+    fn hopper_decodes_by_how_many_blocks_there_are() {
+        let decode = FlashAttnSpec::cases().into_iter().find(|c| c.name == "decode").unwrap().op;
+        let chosen = |sequences: usize, keys: usize| {
+            let pages = sequences * keys / 16;
+            let index = KvIndex::BlockTable { max_pages: keys / 16 };
+            let store = KvStore::Paged { pages, page_size: 16, layout: PageLayout::Nhd };
+            let (q_heads, kv_heads) = (64, 8);
+            let op = FlashAttnSpec {
+                sequences,
+                q_tokens: sequences,
+                max_k_len: keys,
+                q_heads,
+                kv_heads,
+                store,
+                index,
+                ..decode
+            };
+            let device = DeviceInfo { units: 132, shared_bytes: 232_448, ..device(90) };
+            let choice = choose(&op, &device, 80, Hint::default()).unwrap();
+            (choice.variant(), op.cluster(choice.artifact, &device))
+        };
+        assert_eq!(chosen(1, 1024), ("sm90_decode_8", 8));
+        assert_eq!(chosen(1, 8192), ("sm90_decode_8", 16));
+        assert_eq!(chosen(1, 32768), ("sm90_decode_16", 8));
+        assert_eq!(chosen(8, 8192), ("sm90_decode_16", 2));
+        assert_eq!(chosen(32, 8192), ("sm90_decode_8", 1));
+        assert_eq!(chosen(64, 8192), ("sm90_decode_4", 1));
     }
 }

@@ -45,6 +45,12 @@ pub trait CudaOp: Op {
         0
     }
 
+    /// Blocks of a cluster of a variant's kernels.
+    fn cluster(&self, artifact: &Artifact, device: &DeviceInfo) -> u32 {
+        let _ = (artifact, device);
+        1
+    }
+
     /// Bytes of scratch of one call.
     fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
         let _ = (artifact, device);
@@ -116,6 +122,9 @@ impl<O> Plan<O> {
     }
 }
 
+/// Blocks of a cluster that need no permission.
+const PORTABLE_CLUSTER: u32 = 8;
+
 /// What a launch may have beyond a grid.
 pub(super) struct Shape {
     /// Dynamic shared memory in bytes.
@@ -142,6 +151,9 @@ impl<O: CudaOp> Provide<O> for Cuda {
         let shared = op.shared_bytes(artifact);
         if shared > 0 {
             functions.iter().try_for_each(|f| self.device.allow_shared(*f, shared))?;
+        }
+        if op.cluster(artifact, self.device.info()) > PORTABLE_CLUSTER {
+            functions.iter().try_for_each(|f| self.device.allow_large_clusters(*f))?;
         }
         Ok(Plan { op: *op, artifact, functions, shared, device: self.device.clone() })
     }

@@ -10,8 +10,16 @@ use crate::error::Error;
 use crate::op::{FlashAttnSpec, KvStore};
 use dropless_kernels_cuda::Artifact;
 
-/// Most blocks of a cluster on every device of this architecture.
+/// Most blocks of a cluster, on every device of this architecture and on those of that many multiprocessors: there enough
+/// groups of them are large enough.
 const MOST_SPLITS: usize = 8;
+const LARGE_SPLITS: usize = 16;
+const LARGE_DEVICE: u32 = 128;
+/// Keys of a sequence that eight warps a block read as fast as sixteen, and where few sequences have a cluster of 16 each.
+const FEW_KEYS: usize = 2048;
+const FEW_KEYS_OF_FEW: usize = 8192;
+/// Keys of all sequences and heads up to which a start beside the kernel before is worth the multiprocessors it takes from it.
+const SHORT_CALL: usize = 1 << 16;
 /// Most blocks in y and z.
 const MOST_BLOCKS: usize = 65_535;
 
@@ -43,8 +51,26 @@ impl ClusterDecode<'_> {
 
     /// # Errors
     /// Why not, in words.
-    pub(super) fn suits(self, _: &FlashAttnSpec, _: &DeviceInfo) -> Result<(), String> {
-        Err("is not chosen before it is measured".into())
+    pub(super) fn suits(self, op: &FlashAttnSpec, device: &DeviceInfo) -> Result<(), String> {
+        let wanted = self.wanted_warps(op, device);
+        if self.0.warps == wanted { Ok(()) } else { Err(format!("{wanted} warps a block are faster here")) }
+    }
+
+    /// Sixteen a multiprocessor, in as few blocks as there are sequences and heads for.
+    fn wanted_warps(self, op: &FlashAttnSpec, device: &DeviceInfo) -> u32 {
+        let (items, seen, units) = (self.items(op), seen(op), device.units as usize);
+        let few = seen <= FEW_KEYS || seen <= FEW_KEYS_OF_FEW && items * LARGE_SPLITS <= 2 * units;
+        let registers_suffice = op.head_dim == 64 && self.rows(op) < self.0.block_m as usize;
+        match items {
+            _ if items > 2 * units => 4,
+            _ if items > units || few || !registers_suffice => 8,
+            _ => 16,
+        }
+    }
+
+    /// Tiles of rows and key heads of all sequences.
+    fn items(self, op: &FlashAttnSpec) -> usize {
+        op.sequences.saturating_mul(op.kv_heads).saturating_mul(self.tiles(op)).max(1)
     }
 
     /// Which of the kernels; few rows want many warps, for which many registers do not suffice.
@@ -75,10 +101,14 @@ impl ClusterDecode<'_> {
 
     /// Blocks that share the keys of a sequence: enough for the device, and each with keys for its warps.
     fn splits(self, op: &FlashAttnSpec, device: &DeviceInfo) -> usize {
-        let seen = op.mask.window().map_or(op.max_k_len, |w| op.max_k_len.min(w.saturating_add(op.max_q_len)));
-        let keys = (self.0.block_n * self.0.warps).max(1) as usize;
-        let items = (op.sequences * op.kv_heads * self.tiles(op)).max(1);
-        (device.units as usize / items).min(seen / keys).clamp(1, MOST_SPLITS)
+        let warps = self.0.warps.max(1) as usize;
+        let blocks = device.units as usize * (16 / warps).max(1);
+        (blocks / self.items(op)).min(seen(op) / (16 * warps)).clamp(1, self.most_splits(device))
+    }
+
+    /// Sixteen warps a block leave no room for a second one, and so for few clusters of sixteen blocks.
+    fn most_splits(self, device: &DeviceInfo) -> usize {
+        if device.units >= LARGE_DEVICE && self.0.warps < 16 { LARGE_SPLITS } else { MOST_SPLITS }
     }
 
     /// The layout of `decode` in decode_sm90.cu.
@@ -91,7 +121,12 @@ impl ClusterDecode<'_> {
 
     /// Shared memory of a block at most.
     pub(super) fn most_shared_bytes(self, op: &FlashAttnSpec) -> u32 {
-        self.shared_bytes(op, MOST_SPLITS)
+        self.shared_bytes(op, LARGE_SPLITS)
+    }
+
+    /// Blocks of a cluster.
+    pub(super) fn cluster(self, op: &FlashAttnSpec, device: &DeviceInfo) -> u32 {
+        self.splits(op, device) as u32
     }
 
     pub(super) fn launch(self, plan: &Plan<FlashAttnSpec>, params: Params, stream: &Stream<'_>) -> Result<(), Error> {
@@ -100,8 +135,17 @@ impl ClusterDecode<'_> {
         let params = params.with_splits(0, splits as i32, tiles as i32);
         // One more in z looks for faults.
         let grid = [splits, op.kv_heads, op.sequences * tiles + usize::from(params.reports())];
-        let shape = Shape { shared: self.shared_bytes(op, splits), cluster: splits as u32, overlap: true };
+        let shape = Shape {
+            shared: self.shared_bytes(op, splits),
+            cluster: splits as u32,
+            overlap: self.items(op).saturating_mul(seen(op)) <= SHORT_CALL,
+        };
         let Some(kernel) = self.kernel(op) else { return Ok(()) };
         plan.record_as(kernel, grid, &shape, stream, &params)
     }
+}
+
+/// Keys that a sequence's queries see at most.
+fn seen(op: &FlashAttnSpec) -> usize {
+    op.mask.window().map_or(op.max_k_len, |w| op.max_k_len.min(w.saturating_add(op.max_q_len.saturating_sub(1))))
 }

@@ -1,5 +1,6 @@
 //! The prefill variants of compute capability 9.0: persistent blocks, keys and values by the copy engine.
 
+use super::grid::packed_rows;
 use super::params::Params;
 use crate::cuda::plan::{Plan, Shape};
 use crate::cuda::tensor_map::{Swizzle, TensorMap};
@@ -25,6 +26,8 @@ struct PrefillParams {
 
 const _: () = assert!(size_of::<PrefillParams>() == 768);
 
+/// Rows that a decode reads the keys for once.
+const FEW_ROWS: usize = 16;
 /// Elements of a row of shared memory, 128 bytes.
 const PART: u32 = 64;
 /// `BARRIER_BYTES` and the alignment of prefill_sm90.cuh.
@@ -52,8 +55,13 @@ impl TmaPrefill<'_> {
 
     /// # Errors
     /// Why not, in words.
-    pub(super) fn suits(self, _: &FlashAttnSpec) -> Result<(), String> {
-        Err("is not chosen before it is measured".into())
+    pub(super) fn suits(self, op: &FlashAttnSpec) -> Result<(), String> {
+        let rows = packed_rows(op);
+        if rows > FEW_ROWS {
+            Ok(())
+        } else {
+            Err(format!("made for more queries times heads of a key head than {rows}"))
+        }
     }
 
     /// `SHARED_BYTES` of prefill_sm90.cuh.
