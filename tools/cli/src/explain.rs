@@ -20,6 +20,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// What `dropless bench --backend cuda --json FILE` wrote on an H200.
+const MEASURED: &str = include_str!("../measured/h200.json");
+
 #[derive(clap::Args)]
 pub struct Args {
     /// Op: with --shape one of the library, else one of `dropless bench` [default: all of those]
@@ -52,7 +55,7 @@ pub struct Args {
     /// MXFP4 weights of bench rows in the checkpoint's own layout instead of the prepacked one
     #[arg(long)]
     openai_weights: bool,
-    /// Predict times from this file, the JSON of a run of `dropless bench`
+    /// Predict times from this file, the JSON of a run of `dropless bench` [default: rows measured on an H200]
     #[arg(long, value_name = "FILE")]
     measured: Option<PathBuf>,
     /// How to print the result
@@ -109,13 +112,15 @@ struct Explained {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let measured: Option<Report> =
-        args.measured.as_deref().map(|f| read_json(f, "the JSON of a bench run")).transpose()?;
+    let measured: Report = match &args.measured {
+        Some(file) => read_json(file, "the JSON of a bench run")?,
+        None => serde_json::from_str(MEASURED).context("the rows measured on an H200")?,
+    };
     let rows = rows(args)?;
     ensure!(!rows.is_empty(), "no bench row has this op, case and number of tokens");
     let target = Target::new(args)?;
     let explained: Vec<Explained> =
-        rows.iter().map(|row| explain(row, &target, args, measured.as_ref())).collect::<Result<_, _>>()?;
+        rows.iter().map(|row| explain(row, &target, args, &measured)).collect::<Result<_, _>>()?;
     match args.format {
         Format::Json => output::json(&explained)?,
         Format::Table => explained.iter().try_for_each(print)?,
@@ -210,7 +215,7 @@ impl Target {
     }
 }
 
-fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: Option<&Report>) -> anyhow::Result<Explained> {
+fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: &Report) -> anyhow::Result<Explained> {
     let hint = Hint { rows: args.rows, variant: args.variant.as_deref() };
     let mut kernels = Vec::new();
     for spec in &row.specs {
@@ -251,18 +256,27 @@ fn roof(known: &Known, row: &RowSpecs) -> Roof {
     Roof { device, us, bound: if memory { "memory" } else { "arithmetic" }, gbps, tflops, source }
 }
 
-/// Or why there is no prediction.
+/// From measured rows of the same kernels, else the sum of what each kernel takes; or why there is no prediction.
 fn predicted(
     row: &RowSpecs,
     kernels: &[Kernel],
     known: Option<&Known>,
-    measured: Option<&Report>,
+    measured: &Report,
 ) -> Result<Prediction, &'static str> {
     let device = known.ok_or("no rates are known of this device")?;
     let variants: Option<Vec<&str>> = kernels.iter().map(|k| k.variant).collect();
-    let variant = variants.ok_or("no variant may run")?.join(" + ");
-    let report = measured.ok_or("--measured FILE, the JSON of a bench run, says what it is predicted from")?;
-    predict(report, &Asked { op: row.op, case: &row.case, variant: &variant, work: row.work, device })
+    let variants = variants.ok_or("no variant may run")?;
+    let whole = Asked { op: row.op, case: &row.case, variant: &variants.join(" + "), work: row.work, device };
+    match predict(measured, &whole) {
+        Err(_) if variants.len() > 1 => {
+            let mut us = 0.0;
+            for (spec, variant) in row.specs.iter().zip(variants) {
+                us += predict(measured, &Asked { op: spec.name(), case: "", variant, work: spec.work(), device })?.us;
+            }
+            Ok(Prediction { us, from: "the sum of its kernels".into() })
+        }
+        one => one,
+    }
 }
 
 fn print(e: &Explained) -> anyhow::Result<()> {
