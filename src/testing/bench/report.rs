@@ -60,8 +60,10 @@ pub struct Row {
     #[serde(deserialize_with = "null_is_nan")]
     pub rel_err: f64,
     /// Scratch of one call.
+    #[serde(default)]
     pub scratch_bytes: usize,
     /// Operands and scratch of one call.
+    #[serde(default)]
     pub peak_bytes: usize,
 }
 
