@@ -1,6 +1,6 @@
 // Tensor cores of any type of 16 bits, as f16: mma.m16n8k8. Queries, keys and values of bf16 are rebased one by one, exactly
-// (rebase.cuh); where some do not fit, their keys are taken in f32. Weights are two numbers of f16 where they are small: one
-// for what is 2^-14 of the largest or more, one for what is 2^-48 of it or more.
+// (rebase.cuh); where some do not fit, their keys are taken in f32. Weights span more than f16 does: they are multiplied in
+// ranges of 2^24, each brought to where f16 has all its bits; mostly one or two of them hold any.
 //
 // A block takes BLOCK_M rows of one sequence, a warp 16 of them, and goes over the keys they see BLOCK_N at a time.
 #include "find_tile.cuh"
@@ -10,8 +10,9 @@
 
 static_assert(BLOCK_M == 16 * WARPS && BLOCK_N == 32, "a warp has 16 rows, a lane a key");
 
-constexpr int LOW_BITS = 24;            // by which the smaller weights are larger
-constexpr float LEAST_HIGH = 0x1p-14f;  // smallest normal number of f16
+// Exponents of the least weight of the first range, the smallest normal number of f16; of a range; ranges down to 2^-126.
+constexpr int FIRST_RANGE = -14, RANGE = 24, RANGES = 6;
+constexpr int NEAR = 24; // most that values' exponents may differ by, or weights would vanish
 
 template <int DIM>
 struct Warp {
@@ -119,50 +120,61 @@ struct Warp {
     }
 
     // Adds the weighted values. Weights take over what the values' exponents differ by.
-    __device__ __forceinline__ void multiply_values(const Stage<DIM>& stage, float (&s)[4 * EIGHTS]) {
-        const int lane = threadIdx.x % 32;
-        int top = stage.v_exponent[lane];
+    // False, and nothing added, where those are too far apart.
+    __device__ __forceinline__ bool multiply_values(const Stage<DIM>& stage, float (&s)[4 * EIGHTS]) {
+        const int own = stage.v_exponent[threadIdx.x % 32];
+        int top = max(own, LEAST);
 #pragma unroll
         for (int step = 16; step > 0; step /= 2) top = max(top, __shfl_xor_sync(ALL_LANES, top, step));
-        unsigned high[EIGHTS][2], low[EIGHTS][2];
-        bool some_low = false;
+        if (__any_sync(ALL_LANES, own != NO_EXPONENT && own < top - NEAR)) return false;
 #pragma unroll
         for (int n = 0; n < EIGHTS; n++) {
             const int2 exponent = *(const int2*)&stage.v_exponent[8 * n + 2 * c];
             const float first = power_of_two(max(exponent.x - top, -126)), second = power_of_two(max(exponent.y - top, -126));
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const float a = s[4 * n + 2 * i] * first, b = s[4 * n + 2 * i + 1] * second;
-                const float a_low = a < LEAST_HIGH ? a : 0.0f, b_low = b < LEAST_HIGH ? b : 0.0f;
-                some_low = some_low || a_low > 0.0f || b_low > 0.0f;
-                high[n][i] = pair_f16(a - a_low, b - b_low);
-                low[n][i] = pair_f16(a_low * power_of_two(LOW_BITS), b_low * power_of_two(LOW_BITS));
-            }
+            for (int i = 0; i < 2; i++) s[4 * n + 2 * i] *= first, s[4 * n + 2 * i + 1] *= second;
         }
-        some_low = __any_sync(ALL_LANES, some_low);
-        const float scale = power_of_two(top);
+        bool rest = true;
+#pragma unroll 1
+        for (int range = 0; range < RANGES && rest; range++) {
+            const float least = range + 1 < RANGES ? power_of_two(FIRST_RANGE - RANGE * range) : 0.0f;
+            const float up = power_of_two(RANGE * range);
+            unsigned weights[EIGHTS][2];
+            bool some = false;
+            rest = false;
+#pragma unroll
+            for (int i = 0; i < 2 * EIGHTS; i++) {
+                const float low = s[2 * i] < least ? 0.0f : s[2 * i], high = s[2 * i + 1] < least ? 0.0f : s[2 * i + 1];
+                weights[i / 2][i % 2] = pair_f16(low * up, high * up);
+                s[2 * i] -= low, s[2 * i + 1] -= high;
+                some = some || low + high > 0.0f;
+                rest = rest || s[2 * i] + s[2 * i + 1] > 0.0f;
+            }
+            if (__any_sync(ALL_LANES, some)) add_values(stage, weights, power_of_two(-RANGE * range), power_of_two(top));
+            rest = __any_sync(ALL_LANES, rest);
+        }
+        return true;
+    }
+
+    __device__ __forceinline__ void add_values(const Stage<DIM>& stage, const unsigned (&weights)[EIGHTS][2],
+                                               float weight_scale, float value_scale) {
+        const int lane = threadIdx.x % 32;
 #pragma unroll
         for (int d = 0; d < DIM / 8; d += 4) {
-            uint4 v[EIGHTS];
+            float block[4][4] = {};
 #pragma unroll
             for (int n = 0; n < EIGHTS; n++) {
-                v[n] = load_matrices_transposed(
+                const uint4 v = load_matrices_transposed(
                     shared_address(&stage.v[8 * n + lane % 8][stage.place(lane % 8, d + lane / 8)]));
+                mma_1688(block[0], weights[n][0], weights[n][1], v.x);
+                mma_1688(block[1], weights[n][0], weights[n][1], v.y);
+                mma_1688(block[2], weights[n][0], weights[n][1], v.z);
+                mma_1688(block[3], weights[n][0], weights[n][1], v.w);
             }
 #pragma unroll
             for (int e = 0; e < 4; e++) {
-                float block[4] = {};
-                const auto of = [&](int n) { return e == 0 ? v[n].x : e == 1 ? v[n].y : e == 2 ? v[n].z : v[n].w; };
-                if (some_low) {
 #pragma unroll
-                    for (int n = 0; n < EIGHTS; n++) mma_1688(block, low[n][0], low[n][1], of(n));
-#pragma unroll
-                    for (int i = 0; i < 4; i++) block[i] *= power_of_two(-LOW_BITS);
-                }
-#pragma unroll
-                for (int n = 0; n < EIGHTS; n++) mma_1688(block, high[n][0], high[n][1], of(n));
-#pragma unroll
-                for (int i = 0; i < 4; i++) o[4 * (d + e) + i] += block[i] * scale;
+                for (int i = 0; i < 4; i++) o[4 * (d + e) + i] += block[e][i] * weight_scale * value_scale;
             }
         }
     }
@@ -275,8 +287,7 @@ template <int DIM> __device__ __forceinline__ void attend(const FlashAttnParams&
         else mine.score_in_f32(p, t, first, s);
         if (first < t.all.first || first + BLOCK_N > t.all.last) mine.mask(p, t, first, s);
         mine.soften(p, s);
-        if (fast) mine.multiply_values(stages[now], s);
-        else mine.add_values_in_f32(p, t, first, s, weights[warp]);
+        if (!fast || !mine.multiply_values(stages[now], s)) mine.add_values_in_f32(p, t, first, s, weights[warp]);
         fits = __syncthreads_and(more ? next.store(p, stages[now ^ 1]) : true);
         now ^= 1;
     }

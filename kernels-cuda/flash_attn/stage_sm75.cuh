@@ -10,6 +10,7 @@ constexpr int THREADS = 32 * WARPS, EIGHTS = BLOCK_N / 8;
 // A query's scale gives 2^-SHIFT to that of the keys: a product times the first alone stays below 2^128, and above
 // LEAST_QUERY it is exact. The weights of values are scaled themselves.
 constexpr int SHIFT = 24, LEAST_QUERY = -77, LEAST = -126, MOST_KEY = 127 - SHIFT, MOST_VALUE = 127;
+constexpr int NO_EXPONENT = -10000; // of a value that is all zeros
 
 template <int DIM>
 struct Stage {
@@ -82,7 +83,7 @@ struct Staged {
             stage.k[row][at] = key, stage.v[row][at] = value;
             if (piece != 0) continue;
             stage.k_scale[row] = power_of_two(of_key.exponent + SHIFT);
-            stage.v_exponent[row] = of_value.exponent;
+            stage.v_exponent[row] = of_value.zeros ? NO_EXPONENT : of_value.exponent;
             stage.there[row] = missing[i] ? -INFINITY : 0.0f;
         }
         return fits;

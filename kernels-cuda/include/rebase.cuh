@@ -41,12 +41,12 @@ template <int LEAST, int MOST>
 struct Rebase {
     unsigned dtype;
     int exponent; // what f16 holds is 2^-exponent times as large
-    bool fits;
+    bool fits, zeros;
 
-    __device__ __forceinline__ Rebase(unsigned dtype, Span span) : dtype(dtype), exponent(0), fits(true) {
+    __device__ __forceinline__ Rebase(unsigned dtype, Span span)
+        : dtype(dtype), exponent(0), fits(true), zeros(span.most == 0) {
         if (dtype == F16) return;
         const int top = int(span.most >> 23), bottom = int((span.least + 1) >> 23); // biased
-        const bool zeros = span.most == 0;
         exponent = zeros ? LEAST : top - 127 - 15;
         fits = zeros || (top < 255 && top - bottom <= 32 && exponent >= LEAST && exponent <= MOST);
         if (!fits) exponent = 0;

@@ -1,7 +1,8 @@
 // Route and sort, or sort alone, over many blocks: any number of tokens.
 #include "dispatch.cuh"
 
-constexpr int MOST_BLOCKS = 128; // four counts a lane
+constexpr int MOST_BLOCKS = 128, EACH = MOST_BLOCKS / LANES; // counts a lane
+constexpr int AT_ONCE = 4;                                  // buckets a warp has under way
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_count(const __grid_constant__ Dispatch d) {
     const Counted own(d, d.with_route);
@@ -15,21 +16,33 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_place(const __gr
     __shared__ int start[BUCKETS], total[BUCKETS], in_front[BUCKETS];
     const int lane = threadIdx.x % LANES;
     const Counted own(d, false);
-    for (int e = threadIdx.x / LANES; e <= d.sort.experts; e += WARPS) {
-        int sum = 0, before = 0;
+    for (int first = threadIdx.x / LANES; first <= d.sort.experts; first += AT_ONCE * WARPS) {
+        int counts[AT_ONCE][EACH];
 #pragma unroll
-        for (int i = 0; i < MOST_BLOCKS / LANES; i++) {
-            const int b = i * LANES + lane;
-            const int count = b < gridDim.x ? d.sort.block_counts[e * gridDim.x + b] : 0;
-            sum += count;
-            before += b < blockIdx.x ? count : 0;
+        for (int n = 0; n < AT_ONCE; n++) {
+#pragma unroll
+            for (int i = 0; i < EACH; i++) {
+                const int e = first + n * WARPS, b = i * LANES + lane;
+                const bool has = e <= d.sort.experts && b < gridDim.x;
+                counts[n][i] = has ? d.sort.block_counts[e * gridDim.x + b] : 0;
+            }
         }
 #pragma unroll
-        for (int step = LANES / 2; step > 0; step /= 2) {
-            sum += __shfl_xor_sync(ALL_LANES, sum, step);
-            before += __shfl_xor_sync(ALL_LANES, before, step);
+        for (int n = 0; n < AT_ONCE; n++) {
+            int sum = 0, before = 0;
+#pragma unroll
+            for (int i = 0; i < EACH; i++) {
+                sum += counts[n][i];
+                before += i * LANES + lane < blockIdx.x ? counts[n][i] : 0;
+            }
+#pragma unroll
+            for (int step = LANES / 2; step > 0; step /= 2) {
+                sum += __shfl_xor_sync(ALL_LANES, sum, step);
+                before += __shfl_xor_sync(ALL_LANES, before, step);
+            }
+            const int e = first + n * WARPS;
+            if (lane == 0 && e <= d.sort.experts) total[e] = sum, in_front[e] = before;
         }
-        if (lane == 0) total[e] = sum, in_front[e] = before;
     }
     __syncthreads();
     Own buckets = {};

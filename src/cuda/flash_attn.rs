@@ -93,6 +93,10 @@ impl FlashAttnSpec {
     }
 }
 
+fn prefill_blocks(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+    prefill_tiles(op, artifact).saturating_mul(op.kv_heads)
+}
+
 impl CudaOp for FlashAttnSpec {
     fn limits(&self) -> Result<(), String> {
         match i32::try_from(packed_rows(self).max(self.q_heads)) {
@@ -106,10 +110,8 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
             Family::TmaPrefill(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
             Family::Decode => self.tensor_cores_take_it().and_then(|()| few_enough(decode_blocks(self, artifact))),
-            Family::Prefill | Family::Rebased => {
-                few_enough(prefill_tiles(self, artifact).saturating_mul(self.kv_heads))?;
-                if artifact.variant == "sm75" { self.halves_take_it() } else { self.tensor_cores_take_it() }
-            }
+            Family::Prefill => self.tensor_cores_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
+            Family::Rebased => self.halves_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Simt => Ok(()),
         }
     }
@@ -119,8 +121,7 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => few_rows(self, artifact).and_then(|()| kernel.suits(self, device)),
             Family::TmaPrefill(kernel) => kernel.suits(self),
             Family::Decode => few_rows(self, artifact),
-            Family::Rebased => Err("not chosen: not measured yet".into()),
-            Family::Prefill | Family::Simt => Ok(()),
+            Family::Prefill | Family::Rebased | Family::Simt => Ok(()),
         }
     }
 
@@ -224,7 +225,8 @@ mod tests {
         assert_eq!(hopper(named("nhd_8_table")), "sm90_prefill_64");
         assert_eq!(variant(named("decode"), 80), "sm80_decode");
         assert_eq!(variant(named("causal_sinks"), 80), "sm80_prefill");
-        assert_eq!(variant(named("decode"), 75), "simt");
+        assert_eq!(variant(named("decode"), 75), "sm75");
+        assert_eq!(variant(named("xsplit_8_table"), 90), "sm75");
         assert_eq!(variant(FlashAttnSpec { q: DType::F32, ..named("decode") }, 90), "simt");
         assert_eq!(variant(FlashAttnSpec { sm_scale: (-1.0).into(), ..named("decode") }, 90), "simt");
     }

@@ -196,7 +196,7 @@ impl CudaOp for GroupedGemmSpec {
     fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
         match Kind::of(artifact) {
             Kind::Tiles(tiles) => tiles.suits(self, device, hint),
-            Kind::Rebased(rebased) => rebased.suits(),
+            Kind::Rebased(rebased) => rebased.suits(self, hint),
             Kind::Prefill(_) | Kind::Decode(_) => Err("is not chosen before it is measured".into()),
             Kind::Vector(_) | Kind::Simt => Ok(()),
         }

@@ -90,11 +90,13 @@ const _: () = assert!(size_of::<Dispatch>() == 136);
 const MOST_BLOCKS: usize = 128;
 
 impl SortSpec {
-    /// A form with one launch says in `block_m` up to how many tokens it is worth using.
+    /// A form with one launch says in `block_m` up to how many tokens it is worth using: where experts fit 32 lanes, and
+    /// in proportion where they do not.
     fn suits_tokens(&self, artifact: &Artifact) -> Result<(), String> {
-        let most = artifact.block_m as usize;
-        if artifact.entries.len() == 1 && self.tokens > most {
-            return Err(format!("is worth it up to {most} tokens, these are {}", self.tokens));
+        let most = artifact.block_m as usize * 32 / self.experts.max(32);
+        if artifact.entries.len() == 1 && self.tokens > most.max(1) {
+            let (tokens, experts) = (self.tokens, self.experts);
+            return Err(format!("is worth it up to {most} tokens of {experts} experts, these are {tokens}"));
         }
         Ok(())
     }

@@ -189,17 +189,23 @@ mod tests {
     }
 
     #[test]
-    fn what_tensor_cores_do_not_take_runs_without_them() {
+    fn what_these_do_not_take_runs_on_the_others() {
         let halves = Epilogue::Swiglu(Swiglu::SILU);
         for op in [
-            GroupedGemmSpec { a: DType::F32, ..up(64) },
             GroupedGemmSpec { weights: WeightFormat::Mxfp4Gguf, ..up(64) },
             GroupedGemmSpec { weights: WeightFormat::Dense(DType::F16), ..up(64) },
+        ] {
+            assert_eq!(variant(&op, &h200(), None), "sm75_16x64", "{op:?}");
+        }
+        for op in [
+            GroupedGemmSpec { a: DType::F32, ..up(64) },
             GroupedGemmSpec { weights: WeightFormat::Mxfp4Tiled, epilogue: halves, ..up(64) },
         ] {
             assert_eq!(variant(&op, &h200(), None), "simt", "{op:?}");
         }
-        assert_eq!(variant(&up(64), &device(75, 40, 65_536), None), "simt");
+        let turing = device(75, 40, 65_536);
+        assert_eq!(variant(&up(64), &turing, None), "sm75_16x64");
+        assert_eq!(variant(&up(8192), &turing, None), "sm75_128x64");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The tensor-core variants from compute capability 7.5 on: every 16-bit type, as f16 that is rebased block by block.
 
-use crate::backend::DeviceInfo;
+use crate::backend::{DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GateUp, WeightFormat};
@@ -8,6 +8,10 @@ use dropless_kernels_cuda::Artifact;
 
 /// Bytes of `Schedule` of schedule.cuh.
 const SCHEDULE: u32 = 2 * 513 * 4;
+/// Rows of the narrow tile.
+const DECODE: u32 = 16;
+/// Rows an expert up to which it is faster: four of its tiles cost as much as a wide one.
+const FEW_ROWS: usize = 48;
 /// Steps that a part of a split K has at least.
 const MIN_STEPS: usize = 8;
 /// Most parts of K.
@@ -41,9 +45,14 @@ impl<'a> Rebased<'a> {
     }
 
     /// # Errors
-    /// Always: it runs where it is asked for.
-    pub(super) fn suits(self) -> Result<(), String> {
-        Err("not chosen: not measured yet".into())
+    /// That the other tile is better for so many rows, in words.
+    pub(super) fn suits(self, op: &GroupedGemmSpec, hint: Hint<'_>) -> Result<(), String> {
+        let rows = hint.rows.unwrap_or(op.rows);
+        let each = rows.div_ceil(rows.min(op.local.count).max(1));
+        if (each <= FEW_ROWS) == (self.0.block_m <= DECODE) {
+            return Ok(());
+        }
+        Err(format!("tiles of {} rows, an expert has about {each}", self.0.block_m))
     }
 
     /// Tiles over rows that lie evenly with their experts, or most of them that there can be.
@@ -91,6 +100,66 @@ impl<'a> Rebased<'a> {
             WeightFormat::Mxfp4 => 1,
             WeightFormat::Mxfp4Gguf => 2,
             WeightFormat::Mxfp4Tiled => 3,
+        }
+    }
+}
+
+/// The rule of include/rebase.cuh and the bounds of stage_sm75.cuh, worked out for every exponent.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIFT: i32 = 24;
+    /// Exponents of scales: `LEAST_DENSE`, `LEAST_MXFP4`, `LEAST_WEIGHT`.
+    const LEAST: [i32; 3] = [-77, -116, -126];
+    const MOST_WEIGHT: i32 = 127 - SHIFT;
+
+    /// The scale that brings a number of biased exponent `top` just below 2^16.
+    fn exponent(top: i32) -> i32 {
+        top - 127 - 15
+    }
+
+    /// bf16 of a biased exponent above zero and a mantissa.
+    fn bf16(biased: i32, mantissa: i32) -> f64 {
+        (1.0 + f64::from(mantissa) / 128.0) * f64::from(biased - 127).exp2()
+    }
+
+    fn as_f16(x: f64, exponent: i32) -> f64 {
+        DType::F16.round(x * f64::from(-exponent).exp2()) * f64::from(exponent).exp2()
+    }
+
+    #[test]
+    fn what_fits_is_exact_and_no_more_fits() {
+        for top in 1..255 {
+            for bottom in (top - 32).max(1)..=top {
+                for mantissa in 0..128 {
+                    let x = bf16(bottom, mantissa);
+                    assert_eq!(as_f16(x, exponent(top)), x, "2^({bottom} - 127) beside 2^({top} - 127)");
+                }
+            }
+            let (odd, below) = (127, top - 33);
+            assert!(below < 1 || as_f16(bf16(below, odd), exponent(top)) != bf16(below, odd), "{top}");
+        }
+    }
+
+    /// The least bit of a product of two f16 is 2^-48, of a code 2^-9 in its unit: times the scale of `a` alone it stays a
+    /// number of f32. Scales are normal numbers of f32, their reciprocals too.
+    #[test]
+    fn scales_and_scaled_sums_are_numbers_of_f32() {
+        let [dense, mxfp4, weight] = LEAST;
+        assert!(dense - SHIFT - 48 >= -149);
+        assert!(mxfp4 - 24 - 9 >= -149);
+        assert!(weight + SHIFT >= -126 && MOST_WEIGHT + SHIFT <= 127);
+        assert!(exponent(254) <= 126 && LEAST.iter().all(|e| -e <= 126));
+        // |a| < 2^128, 32 weights below 2^16 or codes below 2^-5: sums stay below 2^128.
+        assert!(128 + 16 + 5 - SHIFT <= 128 && 128 + 5 - 5 <= 128);
+    }
+
+    #[test]
+    fn numbers_of_either_end_fit_beside_their_like() {
+        let biased = |x: f64| x.log2().floor() as i32 + 127;
+        for x in [1e-30, 1e30] {
+            assert!(exponent(biased(x)) >= LEAST[1] && exponent(biased(x)) <= MOST_WEIGHT, "{x}");
         }
     }
 }

@@ -133,7 +133,7 @@ fn activations(op: &GroupedGemmSpec, rows: usize, data: Data, random: &mut Rando
     let mut values = Vec::with_capacity(rows * op.k);
     for i in 0..rows * op.k {
         let power = match op.weights {
-            WeightFormat::Dense(_) => 0.0,
+            WeightFormat::Dense(_) => far_apart(op, i % op.k),
             _ => 127.0 - f64::from(SCALES[i % op.k / BLOCK % SCALES.len()]),
         };
         values.push(random.real(-3.0, 1.0) * power.clamp(-120.0, 124.0).exp2());
@@ -141,11 +141,33 @@ fn activations(op: &GroupedGemmSpec, rows: usize, data: Data, random: &mut Rando
     HostTensor::from_f64(op.a, &[rows, op.k], &values)
 }
 
+/// Neighbours of a row 60 powers of ten apart, where the types hold that: exponent of element k of `a`, of `w` its negative.
+fn far_apart(op: &GroupedGemmSpec, k: usize) -> f64 {
+    let wide = |of: DType| of != DType::F16;
+    match op.weights {
+        WeightFormat::Dense(w) if wide(w) && wide(op.a) => {
+            if k.is_multiple_of(2) {
+                100.0
+            } else {
+                -100.0
+            }
+        }
+        _ => 0.0,
+    }
+}
+
 fn weights(op: &GroupedGemmSpec, data: Data, random: &mut Random, inputs: &mut Inputs) -> Result<(), Error> {
     let (experts, n, k) = (op.local.count, op.n, op.k);
     if let WeightFormat::Dense(dtype) = op.weights {
-        let low = if data == Data::Extreme { -14.0 } else { -6.0 };
-        inputs.push(("w", random.reals(dtype, &[experts, n, k], low, if data == Data::Extreme { 12.0 } else { 1.0 })?));
+        if data != Data::Extreme {
+            inputs.push(("w", random.reals(dtype, &[experts, n, k], -6.0, 1.0)?));
+            return Ok(());
+        }
+        let value = |i: usize| random.real(-14.0, if far_apart(op, i % k) == 0.0 { 12.0 } else { 4.0 });
+        let values: Vec<f64> = (0..experts * n * k).map(value).collect();
+        let powers = (0..k).map(|i| (-far_apart(op, i)).exp2()).cycle();
+        let values: Vec<f64> = values.into_iter().zip(powers).map(|(v, p)| v * p).collect();
+        inputs.push(("w", HostTensor::from_f64(dtype, &[experts, n, k], &values)?));
         return Ok(());
     }
     let groups = k / BLOCK;
