@@ -63,7 +63,7 @@ fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
 }
 
 impl Wgpu {
-    /// The adapter of this number, in the order of [`devices`], opened with all limits it has and the features that some
+    /// The adapter of this number, in the order of [`devices()`], opened with all limits it has and the features that some
     /// variant or the clock needs.
     ///
     /// # Errors
