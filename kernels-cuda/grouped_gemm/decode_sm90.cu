@@ -250,7 +250,7 @@ __device__ __forceinline__ void consume(const GroupedGemmParams& p, const TokenT
     for (Walk walk; again && walk.seek(p, tiles); walk.next(), count++) {
         const TokenTile tile = walk.tile(p, tiles);
         const int col = tile.col + (threadIdx.x / 32 - PRODUCERS) * TILE_ROWS;
-        if ((again >> count % 32 & 1) && col < p.n) exact_rows(p, tile.expert, col, tile.row, tile.rows);
+        if ((again >> count % 32 & 1) && col < p.n) exact_rows<MmaBf16, true>(p, tile.expert, col, tile.row, tile.rows);
     }
 }
 

@@ -10,62 +10,50 @@ constexpr int LINE = 68; // floats: a warp's results fall into different banks
 constexpr int STAGING = GRANULE * LINE; // floats of a warpgroup, twice
 constexpr int STAGING_BYTES = 2 * STAGING * 4;
 
-// What a thread stores of a granule: 16 bytes of every PASSth row from `row` on.
-template <bool GATED>
+// What a thread stores of a granule: 16 bytes of a row, or of every `step`th one from `row` on. Columns of the result come in
+// multiples of 16 bytes, and its rows start at one: others take another variant or the exact way.
+template <class T, bool GATED>
 struct ChunkWriter {
     char* to;        // of the first row
     long long pitch; // bytes from row to row
     const float* from;
-    int row, step, rows, dtype;
-    int count; // columns from the first one of the chunk to the end of the result
-    bool whole; // the chunk is all there and aligned
+    int row, rows; // its first row, none if the chunk is past the last column; the tile's
+    bool f32;
 
     __device__ __forceinline__ ChunkWriter(const GroupedGemmParams& p, const TokenTile& tile, int weight_row,
                                            const float* staging) {
         const int thread = threadIdx.x % 128, width = GATED ? p.n / 2 : p.n, first = GATED ? weight_row / 2 : weight_row;
-        const bool f32 = p.d.dtype == F32;
+        f32 = p.d.dtype == F32;
         const int shift = (GATED ? 2 : 3) + f32, col = (thread & ((1 << shift) - 1)) * (f32 ? 4 : 8);
-        row = thread >> shift, step = 128 >> shift, rows = tile.rows, dtype = p.d.dtype;
+        row = thread >> shift;
         from = staging + row * LINE + col;
         pitch = p.d.stride * element_bytes(p.d);
         to = address(p.d, tile.row + row, first + col);
-        count = width - first - col;
-        whole = count >= (f32 ? 4 : 8) && aligned16(to) && pitch % 16 == 0;
+        rows = first + col < width ? tile.rows : 0;
     }
 
     // The granule from row `at` of the tile on.
     __device__ __forceinline__ void store(int at, int buffer) const {
-        for (int r = row; r < GRANULE && at + r < rows; r += step) {
-            char* chunk = to + (at + r - row) * pitch;
-            const float4* y = (const float4*)(from + buffer * STAGING + (r - row) * LINE);
-            const float4 a = y[0];
-            if (whole && dtype == F32) {
-                *(float4*)chunk = a;
-            } else if (whole) {
-                const float4 b = y[1];
-                *(uint4*)chunk = dtype == BF16 ? pack(MmaBf16{}, a, b) : pack(MmaF16{}, a, b);
-            } else {
-                for (int i = 0; i < min(count, dtype == F32 ? 4 : 8); i++) {
-                    store1({chunk, 0, unsigned(dtype), 0}, 0, i, ((const float*)y)[i]);
-                }
-            }
+        const float4* y = (const float4*)(from + buffer * STAGING);
+        char* chunk = to + at * pitch;
+        if (f32) {
+            if (at + row < rows) *(float4*)chunk = y[0];
+            if (!GATED && at + row + 8 < rows) *(float4*)(chunk + 8 * pitch) = y[2 * LINE];
+        } else if (row < GRANULE && at + row < rows) {
+            const float4 a = y[0], b = y[1];
+            *(uint4*)chunk = make_uint4(pair(T{}, a.x, a.y), pair(T{}, a.z, a.w), pair(T{}, b.x, b.y), pair(T{}, b.z, b.w));
         }
-    }
-
-    template <class T>
-    static __device__ __forceinline__ uint4 pack(T, float4 a, float4 b) {
-        return make_uint4(pair(T{}, a.x, a.y), pair(T{}, a.z, a.w), pair(T{}, b.x, b.y), pair(T{}, b.z, b.w));
     }
 };
 
 // `row` is the warpgroup's first weight row, `unit` what its sums are counted in.
-template <int N, bool GATED>
+template <class T, int N, bool GATED>
 __device__ __forceinline__ void store_sums(const GroupedGemmParams& p, const TokenTile& tile, int row, const float* sums,
                                            float unit, float* staging, int barrier) {
     const int thread = threadIdx.x % 128, lane = thread % 32, g = lane / 4, own = thread / 32 * 16 + g;
     const auto bias = [&](int r) { return p.bias.base && r < p.n ? load1(p.bias, tile.expert, r) : 0.0f; };
     const float low = bias(row + own), high = bias(row + own + 8);
-    const ChunkWriter<GATED> writer(p, tile, row, staging);
+    const ChunkWriter<T, GATED> writer(p, tile, row, staging);
     // The two threads of a pair of gate and up make an output each: of row g the one with the gate, of g + 8 the other.
     const bool gate = g % 2 == 0;
     float* line = staging + lane % 4 * 2 * LINE + (GATED ? thread / 32 * 8 + g / 2 + (gate ? 0 : 4) : own);

@@ -1,6 +1,6 @@
-// What the kernels for prepacked MXFP4 by bf16 have in common: a block a multiprocessor takes tile after tile; one warpgroup
-// copies weights and rows of `a` into a ring of stages, the others multiply 64 weight rows each and store. How they multiply
-// is their template parameter.
+// What the wgmma kernels have in common: a block a multiprocessor takes tile after tile; one warpgroup copies weights and rows
+// of `a` into a ring of stages, the others multiply 64 weight rows each and store. How they multiply is their template
+// parameter; whether weights are prepacked MXFP4 or dense, TILED, is said before this is included.
 #pragma once
 constexpr int GRANULE = 16; // rows of `a` that are multiplied whether they are there or not
 
@@ -17,7 +17,8 @@ constexpr int GRANULE = 16; // rows of `a` that are multiplied whether they are 
 
 constexpr int CONSUMERS = WARPS / 4 - 1, STEPS = BLOCK_K / 64; // warpgroups; 64 elements of K are a step
 static_assert(BLOCK_N == 64 * CONSUMERS, "a warpgroup has 64 weight rows");
-constexpr int ROW_BYTES = BLOCK_M * 128, TILES = BLOCK_N / TILE_ROWS, WEIGHT_BYTES = TILES * STEPS * TILE_BYTES;
+constexpr int ROW_BYTES = BLOCK_M * 128, WEIGHT_STEP = TILED ? BLOCK_N / TILE_ROWS * TILE_BYTES : BLOCK_N * 128;
+constexpr int WEIGHT_BYTES = STEPS * WEIGHT_STEP;
 
 // Dynamic shared memory, in bytes from its start: `shared_bytes` in src/cuda/grouped_gemm/prefill.rs.
 constexpr int WEIGHTS_AT = STAGES * STEPS * ROW_BYTES, STAGING_AT = WEIGHTS_AT + STAGES * WEIGHT_BYTES;
@@ -32,16 +33,16 @@ struct Stages {
 };
 
 // Sums and epilogue of one tile. Sharing the epilogue among the N makes the assembler wait after every wgmma.
-template <template <int> class Product, int N>
+template <class T, bool GATED, template <int> class Product, int N>
 __device__ __forceinline__ bool run_tile(const GroupedGemmParams& p, const TokenTiles& tiles, const Walk& walk,
                                          Ring<STAGES>& ring, const Stages& stages, char* shared) {
     float d[N / 2];
+    constexpr float UNIT = TILED ? SCALED_UNIT : 1.0f;
     const bool good = Product<N>::multiply(d, ring, stages, (p.k + TILE_K - 1) / TILE_K);
     const int group = threadIdx.x / 128 - 1;
     const TokenTile tile = walk.tile(p, tiles);
     float* staging = (float*)(shared + STAGING_AT + group * STAGING_BYTES);
-    if (p.gated) store_sums<N, true>(p, tile, tile.col + group * 64, d, SCALED_UNIT, staging, 1 + group);
-    else store_sums<N, false>(p, tile, tile.col + group * 64, d, SCALED_UNIT, staging, 1 + group);
+    store_sums<T, N, GATED>(p, tile, tile.col + group * 64, d, UNIT, staging, 1 + group);
     return good || tile.col + (threadIdx.x / 32 - 4) * TILE_ROWS >= p.n; // rows past the end have no scales
 }
 
@@ -84,14 +85,23 @@ __device__ __forceinline__ void produce_weights(const Sm90Params& p, const Token
         for (int step = 0; step < steps; step += STEPS) {
             barrier_wait(stages.empty(ring.stage), ring.parity ^ 1);
             barrier_expect(stages.full(ring.stage), WEIGHT_BYTES);
-            tma_load(stages.weights(ring.stage), &p.w, 0, step, tile.col / TILE_ROWS, tile.expert, stages.full(ring.stage));
+            const unsigned to = stages.weights(ring.stage), full = stages.full(ring.stage);
+            if constexpr (TILED) {
+                tma_load(to, &p.w, 0, step, tile.col / TILE_ROWS, tile.expert, full);
+            } else {
+#pragma unroll
+                for (int s = 0; s < STEPS; s++) {
+                    tma_load(to + s * WEIGHT_STEP, &p.w, (step + s) * 64, tile.col, tile.expert, full);
+                }
+            }
             ring.next();
         }
     }
 }
 
 // The exact way waits until all tiles are done: a call between them would take the uniform registers away from the main loop.
-template <template <int> class Product>
+// T: the type of dense weights, and of results that are not f32.
+template <class T, bool GATED, template <int> class Product>
 __device__ __forceinline__ void consume(const GroupedGemmParams& p, const TokenTiles& tiles, const Stages& stages,
                                         char* shared, bool in_place) {
     Ring<STAGES> ring;
@@ -101,7 +111,9 @@ __device__ __forceinline__ void consume(const GroupedGemmParams& p, const TokenT
         bool good = false;
 #define CASE(I)                                                                                                         \
     case I:                                                                                                             \
-        if constexpr (I * GRANULE <= BLOCK_M) good = run_tile<Product, I * GRANULE>(p, tiles, walk, ring, stages, shared);      \
+        if constexpr (I * GRANULE <= BLOCK_M) {                                                                         \
+            good = run_tile<T, GATED, Product, I * GRANULE>(p, tiles, walk, ring, stages, shared);                      \
+        }                                                                                                               \
         break;
         if (in_place) {
             switch (walk.tile(p, tiles).granules) {
@@ -117,7 +129,7 @@ __device__ __forceinline__ void consume(const GroupedGemmParams& p, const TokenT
     for (Walk walk; again && walk.seek(p, tiles); walk.next(), count++) {
         const TokenTile tile = walk.tile(p, tiles);
         const int col = tile.col + (threadIdx.x / 32 - 4) * TILE_ROWS;
-        if ((again >> count % 32 & 1) && col < p.n) exact_rows(p, tile.expert, col, tile.row, tile.rows);
+        if ((again >> count % 32 & 1) && col < p.n) exact_rows<T, TILED>(p, tile.expert, col, tile.row, tile.rows);
     }
 }
 
@@ -135,10 +147,28 @@ __device__ __forceinline__ bool start(const Sm90Params& p, TokenTiles& tiles, co
     return threadIdx.x >= 128;
 }
 
-__device__ __forceinline__ void produce(const Sm90Params& p, const TokenTiles& tiles, const Stages& stages) {
+constexpr int CONSUMER_REGISTERS = CONSUMERS == 3 ? 160 : 232, PRODUCER_REGISTERS = CONSUMERS == 3 ? 32 : 40;
+
+template <class T, bool GATED, template <int> class Product>
+__device__ __forceinline__ void run(const Sm90Params& p) {
+    extern __shared__ __align__(1024) char shared[];
+    TokenTiles& tiles = *(TokenTiles*)(shared + TILES_AT);
+    const Stages stages{shared_address(shared)};
+    if (start(p, tiles, stages)) {
+        take_registers<CONSUMER_REGISTERS>();
+        consume<T, GATED, Product>(p.p, tiles, stages, shared, p.in_place);
+        return;
+    }
+    give_registers<PRODUCER_REGISTERS>();
     if (p.in_place && threadIdx.x == 0) produce_rows(p, tiles, stages);
     if (p.in_place && threadIdx.x == 32) produce_weights(p, tiles, stages);
 }
+
+// A kernel of its own for gated results keeps both short enough to be compiled quickly when they are loaded.
+#define KERNEL(NAME, T, GATED, PRODUCT)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) NAME(const __grid_constant__ Sm90Params p) {            \
+        run<T, GATED, PRODUCT>(p);                                                                                      \
+    }
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gather(const __grid_constant__ Sm90Params p) {
     gather_rows(p);

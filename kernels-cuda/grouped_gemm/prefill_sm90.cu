@@ -1,9 +1,8 @@
 // MXFP4 by bf16 on wgmma, for many rows an expert. Weights are the 64-row operand, made bf16 in registers; up to BLOCK_M rows
 // of `a` are the other one.
+constexpr bool TILED = true;
 #include "pipeline_sm90.cuh"
 #include "ptx/wgmma.cuh"
-
-constexpr int CONSUMER_REGISTERS = CONSUMERS == 3 ? 160 : 232, PRODUCER_REGISTERS = CONSUMERS == 3 ? 32 : 40;
 
 template <bool VALUE>
 struct Bool {
@@ -66,15 +65,5 @@ struct Product {
     }
 };
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) grouped_gemm_prefill(const __grid_constant__ Sm90Params p) {
-    extern __shared__ __align__(1024) char shared[];
-    TokenTiles& tiles = *(TokenTiles*)(shared + TILES_AT);
-    const Stages stages{shared_address(shared)};
-    if (start(p, tiles, stages)) {
-        take_registers<CONSUMER_REGISTERS>();
-        consume<Product>(p.p, tiles, stages, shared, p.in_place);
-    } else {
-        give_registers<PRODUCER_REGISTERS>();
-        produce(p, tiles, stages);
-    }
-}
+KERNEL(grouped_gemm_prefill, MmaBf16, false, Product)
+KERNEL(grouped_gemm_prefill_gated, MmaBf16, true, Product)

@@ -168,6 +168,12 @@ fn prepacked_bf16(op: &GroupedGemmSpec) -> Result<(), String> {
     }
 }
 
+/// Rows that an expert has where they lie evenly.
+fn rows_each(op: &GroupedGemmSpec, hint: Hint<'_>) -> usize {
+    let rows = hint.rows.unwrap_or(op.rows);
+    rows.div_ceil(rows.min(op.local.count).max(1))
+}
+
 /// Those kernels copy tiles 16 bytes at a time.
 fn check_tiles(args: &GroupedGemmArgs<'_, Cuda>) -> Result<(), Error> {
     match args.w.mem().is_multiple_of(16) {
@@ -181,7 +187,8 @@ impl CudaOp for GroupedGemmSpec {
         match Kind::of(artifact) {
             Kind::Tiles(tiles) => tiles.legal(self),
             Kind::Rebased(rebased) => rebased.legal(self),
-            Kind::Prefill(_) | Kind::Decode(_) => prepacked_bf16(self),
+            Kind::Prefill(prefill) => prefill.legal(self),
+            Kind::Decode(_) => prepacked_bf16(self),
             Kind::Vector(vector) => vector.legal(self),
             Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
@@ -197,7 +204,8 @@ impl CudaOp for GroupedGemmSpec {
         match Kind::of(artifact) {
             Kind::Tiles(tiles) => tiles.suits(self, device, hint),
             Kind::Rebased(rebased) => rebased.suits(self, hint),
-            Kind::Prefill(_) | Kind::Decode(_) => Err("is not chosen before it is measured".into()),
+            Kind::Prefill(prefill) => prefill.suits(self, device, hint),
+            Kind::Decode(decode) => decode.suits(self, hint),
             Kind::Vector(_) | Kind::Simt => Ok(()),
         }
     }

@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn tiles_fit_the_shared_memory() {
         let dense = GroupedGemmSpec { weights: WeightFormat::Dense(DType::Bf16), ..up(8192) };
-        assert_eq!(variant(&dense, &h200(), None), "sm80_128x128");
+        assert_eq!(variant(&dense, &device(80, 108, 166_912), None), "sm80_128x128");
         assert_eq!(variant(&dense, &device(86, 84, 101_376), None), "sm80_64x128");
     }
 

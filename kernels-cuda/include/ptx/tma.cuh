@@ -13,6 +13,12 @@ __device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int 
                  : "memory");
 }
 
+__device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int x, int y, int z, unsigned barrier) {
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
+                 "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
+                 : "memory");
+}
+
 __device__ __forceinline__ void tma_load(unsigned to, const TensorMap* map, int x, int y, int z, int w, unsigned barrier) {
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
                  "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)

@@ -1,5 +1,5 @@
 // wgmma with f32 sums: 64 rows of A by N columns of B by 16 of K (sm_90a). A comes from registers, warp w of the warpgroup
-// holding rows 16 w .. as mma.cuh has them; B lies in shared memory, N rows of 64 elements with the 128-byte swizzle.
+// holding rows 16 w .. as mma.cuh has them, or from shared memory; B lies in shared memory, N rows of 64 elements with the 128-byte swizzle.
 // d[4 j .. 4 j + 4] are columns 8 j .. of the warp's rows, laid out as mma.cuh has them too.
 #pragma once
 #include "mma.cuh"
@@ -51,19 +51,30 @@ struct Wgmma;
 #define NAMES_96 NAMES_88 ", %88, %89, %90, %91, %92, %93, %94, %95"
 #define SUMS_UP_TO_96 SUMS_UP_TO_88, SUMS_8(88)
 
-// A0 .. A3, B and ADD are the numbers of the operands behind N / 2 sums.
-#define WGMMA(N, HALF, A0, A1, A2, A3, B, ADD)                                                                          \
+// X0 .. X5 are the numbers of the operands behind N / 2 sums.
+#define WGMMA(N, HALF, X0, X1, X2, X3, X4, X5)                                                                          \
     template <>                                                                                                         \
     struct Wgmma<N> {                                                                                                   \
         static __device__ __forceinline__ void run(MmaBf16, float* d, const unsigned* a, unsigned long long b,          \
                                                    unsigned add) {                                                      \
-            asm volatile("{ .reg .pred p; setp.ne.u32 p, %" #ADD ", 0; wgmma.mma_async.sync.aligned.m64n" #N            \
-                         "k16.f32.bf16.bf16 {" NAMES_##HALF "}, {%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B         \
+            asm volatile("{ .reg .pred p; setp.ne.u32 p, %" #X5 ", 0; wgmma.mma_async.sync.aligned.m64n" #N             \
+                         "k16.f32.bf16.bf16 {" NAMES_##HALF "}, {%" #X0 ", %" #X1 ", %" #X2 ", %" #X3 "}, %" #X4        \
                          ", p, 1, 1, 0; }"                                                                              \
                          : SUMS_UP_TO_##HALF                                                                            \
                          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));                               \
         }                                                                                                               \
+        WGMMA_SHARED(MmaBf16, "bf16", N, HALF, X0, X1, X2)                                                              \
+        WGMMA_SHARED(MmaF16, "f16", N, HALF, X0, X1, X2)                                                                \
     };
+
+// A in shared memory as B is.
+#define WGMMA_SHARED(T, NAME, N, HALF, X0, X1, X2)                                                                      \
+    static __device__ __forceinline__ void run(T, float* d, unsigned long long a, unsigned long long b, unsigned add) { \
+        asm volatile("{ .reg .pred p; setp.ne.u32 p, %" #X2 ", 0; wgmma.mma_async.sync.aligned.m64n" #N                 \
+                     "k16.f32." NAME "." NAME " {" NAMES_##HALF "}, %" #X0 ", %" #X1 ", p, 1, 1, 0, 0; }"               \
+                     : SUMS_UP_TO_##HALF                                                                                \
+                     : "l"(a), "l"(b), "r"(add));                                                                       \
+    }
 
 WGMMA(16, 8, 8, 9, 10, 11, 12, 13)
 WGMMA(32, 16, 16, 17, 18, 19, 20, 21)

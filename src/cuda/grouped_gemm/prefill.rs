@@ -1,14 +1,15 @@
-//! The MXFP4 variants for many rows an expert on compute capability 9.0: a pass that gathers, the wgmma kernel, a pass that
-//! combines.
+//! The wgmma variants of compute capability 9.0, for many rows an expert: a pass that gathers, the kernel, a pass that combines.
+//! Weights are prepacked MXFP4 or dense.
 
 use super::Params;
+use crate::backend::{DeviceInfo, Hint};
 use crate::cuda::plan::Plan;
 use crate::cuda::tensor_map::{Swizzle, TensorMap};
 use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::mxfp4::Tiled;
-use crate::op::{GroupedGemmArgs, GroupedGemmSpec};
+use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
 
@@ -26,10 +27,8 @@ struct Sm90Params {
 
 const _: () = assert!(size_of::<Sm90Params>() == 960);
 
-/// Kernels of the variant, in the order of its entries.
+/// The entry that gathers; the one that combines is the last.
 const GATHER: usize = 0;
-const MAIN: usize = 1;
-const FINISH: usize = 2;
 /// Rows of the smallest box, and how many sizes there are: params_sm90.cuh.
 const SMALLEST: usize = 16;
 const HEIGHTS: usize = 4;
@@ -41,22 +40,80 @@ const TILE_BYTES: u32 = 544;
 /// Bytes of `TokenTiles` of token_tiles.cuh, and of the staging of a warpgroup in epilogue_sm90.cuh.
 const TOKEN_TILES: u32 = 2 * 513 * 4;
 const STAGING: u32 = 2 * 16 * 68 * 4;
+/// Most blocks a multiprocessor of the pass that gathers.
+const GATHER_BLOCKS: usize = 4;
+/// Rows of the tiles that take any number.
+const LARGEST: u32 = 192;
+/// Of dense weights: fewest rows an expert for wgmma, and most for the smaller tiles.
+const DENSE_LEAST: usize = 8;
+const DENSE_FEW: usize = 64;
 
 /// A variant of this kind.
 #[derive(Clone, Copy)]
-pub(super) struct Prefill<'a>(&'a Artifact);
+pub(super) struct Prefill<'a> {
+    artifact: &'a Artifact,
+    dense: bool,
+}
 
 impl<'a> Prefill<'a> {
     /// `None` for other kinds.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
-        artifact.entries.contains(&c"grouped_gemm_prefill").then_some(Prefill(artifact))
+        let has = |entry| artifact.entries.contains(&entry);
+        let dense = has(c"grouped_gemm_dense_bf16");
+        (dense || has(c"grouped_gemm_prefill")).then_some(Prefill { artifact, dense })
     }
 
-    /// The layout in front of `Stages` of prefill_sm90.cu.
+    /// # Errors
+    /// What the kernels do not take, in words.
+    pub(super) fn legal(self, op: &GroupedGemmSpec) -> Result<(), String> {
+        if self.dense {
+            dense(op)?;
+        } else {
+            super::prepacked_bf16(op)?;
+        }
+        if !op.n_out().is_multiple_of(8) {
+            return Err(format!("stores eight columns at a time, there are {}", op.n_out()));
+        }
+        if op.combine.is_none() && op.d != DType::F32 && op.d != op.a {
+            return Err(format!("stores f32 or the type of `a`, `d` is {}", op.d));
+        }
+        Ok(())
+    }
+
+    /// Small tiles have more stages in the same memory; large ones read or convert a weight for more rows. Where they do not
+    /// occupy the device, dense weights are better off with a variant that splits K. Measured on an H200.
+    ///
+    /// # Errors
+    /// Why another one does, in words.
+    pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        let each = super::rows_each(op, hint);
+        let most = match (self.artifact.block_m, self.dense) {
+            (LARGEST, _) => usize::MAX,
+            (_, true) => DENSE_FEW,
+            (block_m, false) => block_m as usize,
+        };
+        if each > most {
+            return Err(format!("is for up to {most} rows an expert, these are {each}"));
+        }
+        if !self.dense {
+            return Ok(());
+        }
+        if each < DENSE_LEAST {
+            return Err(format!("is for {DENSE_LEAST} rows an expert or more, these are {each}"));
+        }
+        let row_tiles = op.rows.min(op.local.count) * each.div_ceil(self.artifact.block_m as usize);
+        let tiles = row_tiles * op.n.div_ceil(self.artifact.block_n as usize);
+        if tiles < device.units as usize / 4 {
+            return Err(format!("has {tiles} tiles for {} multiprocessors", device.units));
+        }
+        Ok(())
+    }
+
+    /// The layout in front of `Stages` of pipeline_sm90.cuh.
     pub(super) fn shared_bytes(self) -> u32 {
-        let Artifact { block_m, block_n, block_k, stages, .. } = *self.0;
-        let step = 128 * block_m + TILE_BYTES * (block_n / TILE_ROWS);
-        stages * (block_k / STEP_K * step + 16) + block_n / 64 * STAGING + TOKEN_TILES
+        let Artifact { block_m, block_n, block_k, stages, .. } = *self.artifact;
+        let weights = if self.dense { 128 * block_n } else { TILE_BYTES * (block_n / TILE_ROWS) };
+        stages * (block_k / STEP_K * (128 * block_m + weights) + 16) + block_n / 64 * STAGING + TOKEN_TILES
     }
 
     /// The gathered rows, then the rows in f32 that a combine adds up.
@@ -73,19 +130,24 @@ impl<'a> Prefill<'a> {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let (op, device) = (&plan.op, plan.info());
-        super::check_tiles(args)?;
+        if !self.dense {
+            super::check_tiles(args)?;
+        }
         let p = Params::new(op, args, 1, scratch + gathered_bytes(op) as u64);
         let params = self.params(op, args, p, scratch)?;
         let units = device.units.max(1) as usize;
         if op.gather.is_some() {
-            let blocks = op.rows.div_ceil(self.0.warps as usize).min(GATHER_BLOCKS * units);
+            let blocks = op.rows.div_ceil(self.artifact.warps as usize).min(GATHER_BLOCKS * units);
             plan.record_with(GATHER, [blocks, 1, 1], 0, stream, &params)?;
         }
-        plan.record(MAIN, [units, 1, 1], stream, &params)?;
+        let gated = matches!(op.epilogue, Epilogue::Swiglu(_));
+        let main = GATHER + 1 + usize::from(gated) + if op.a == DType::F16 { 2 } else { 0 };
+        plan.record(main, [units, 1, 1], stream, &params)?;
         if op.combine.is_none() {
             return Ok(());
         }
-        plan.record_with(FINISH, [super::finish_blocks(op, self.0, device), 1, 1], 0, stream, &p)
+        let finish = self.artifact.entries.len() - 1;
+        plan.record_with(finish, [super::finish_blocks(op, self.artifact, device), 1, 1], 0, stream, &p)
     }
 
     fn params(
@@ -95,39 +157,61 @@ impl<'a> Prefill<'a> {
         p: Params,
         scratch: u64,
     ) -> Result<Sm90Params, Error> {
-        let mut params = Sm90Params { p, ..Sm90Params::zeroed() };
-        if op.rows == 0 || op.local.count == 0 {
-            return Ok(params); // no tile reads a map
+        let mut params = Sm90Params { p, gathered: scratch, ..Sm90Params::zeroed() };
+        let (d, d_row) = (*args.d.mem(), args.d.info().row_stride * op.d.bytes());
+        let d_aligned = op.combine.is_some() || (d.is_multiple_of(16) && d_row.is_multiple_of(16));
+        let a_aligned = op.gather.is_some() || p.a_aligned != 0;
+        // Without rows or weights no tile reads a map, and there may be nothing to describe.
+        if op.rows == 0 || op.local.count == 0 || !(a_aligned && d_aligned && p.w_aligned != 0) {
+            return Ok(params);
         }
+        params.in_place = 1;
         let (base, stride) = match op.gather {
             Some(_) => (scratch, op.k),
             None => (*args.a.mem(), args.a.info().row_stride),
         };
-        params.gathered = scratch;
-        params.in_place = (op.gather.is_some() || p.a_aligned != 0).into();
-        if params.in_place == 0 {
-            return Ok(params);
-        }
         for (i, map) in params.a.iter_mut().enumerate() {
             let shape_of_box = [STEP_K, (SMALLEST << i) as u32];
-            *map = TensorMap::new(base, DType::Bf16, [op.k, op.rows], [2 * stride], shape_of_box, Swizzle::Bytes128)?;
+            *map = TensorMap::new(base, op.a, [op.k, op.rows], [2 * stride], shape_of_box, Swizzle::Bytes128)?;
+        }
+        params.w = self.weights(op, *args.w.mem())?;
+        Ok(params)
+    }
+
+    fn weights(self, op: &GroupedGemmSpec, base: u64) -> Result<TensorMap, Error> {
+        let Artifact { block_n, block_k, .. } = *self.artifact;
+        if self.dense {
+            let (dims, strides) = ([op.k, op.n, op.local.count], [2 * op.k, 2 * op.k * op.n]);
+            return TensorMap::new(base, op.a, dims, strides, [STEP_K, block_n, 1], Swizzle::Bytes128);
         }
         let (tile, row_tiles) = (TILE_BYTES as usize, op.n.div_ceil(TILE_ROWS as usize));
         let k_tiles = op.k.div_ceil(STEP_K as usize);
-        params.w = TensorMap::new(
-            *args.w.mem(),
+        TensorMap::new(
+            base,
             DType::U8,
             [tile / 4, k_tiles, row_tiles, op.local.count],
             [tile, tile * k_tiles, Tiled::bytes(op.n, op.k)],
-            [TILE_BYTES / 4, self.0.block_k / STEP_K, self.0.block_n / TILE_ROWS, 1],
+            [TILE_BYTES / 4, block_k / STEP_K, block_n / TILE_ROWS, 1],
             Swizzle::None,
-        )?;
-        Ok(params)
+        )
     }
 }
 
-/// Most blocks a multiprocessor of the pass that gathers.
-const GATHER_BLOCKS: usize = 4;
+/// # Errors
+/// What the kernels for dense weights do not take, in words.
+fn dense(op: &GroupedGemmSpec) -> Result<(), String> {
+    match op.weights {
+        WeightFormat::Dense(of) if of == op.a && matches!(of, DType::Bf16 | DType::F16) => {}
+        _ => return Err("multiplies bf16 or f16 rows by dense weights of the same type".into()),
+    }
+    if !op.k.is_multiple_of(8) {
+        return Err(format!("copies eight elements of a row at a time, there are {}", op.k));
+    }
+    match op.epilogue {
+        Epilogue::Swiglu(s) if s.layout == GateUp::Halves => Err("wants gate and up side by side".into()),
+        _ => Ok(()),
+    }
+}
 
 /// Bytes of the gathered rows, a multiple of 256.
 fn gathered_bytes(op: &GroupedGemmSpec) -> usize {
@@ -140,12 +224,12 @@ fn gathered_bytes(op: &GroupedGemmSpec) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Arch, DeviceInfo, Hint};
+    use crate::backend::Arch;
     use crate::cuda::choose::choose;
-    use crate::op::{Epilogue, LocalExperts, Swiglu, WeightFormat};
+    use crate::op::{LocalExperts, Swiglu};
 
-    fn up(weights: WeightFormat) -> GroupedGemmSpec {
-        let linear = GroupedGemmSpec::linear(4096, 5760, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
+    fn up(rows: usize, weights: WeightFormat) -> GroupedGemmSpec {
+        let linear = GroupedGemmSpec::linear(rows, 5760, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
         GroupedGemmSpec {
             experts: 32,
             local: LocalExperts { first: 0, count: 32 },
@@ -156,28 +240,56 @@ mod tests {
         }
     }
 
-    fn forced(op: &GroupedGemmSpec, sm: u16) -> Result<&'static str, Error> {
+    fn chosen(op: &GroupedGemmSpec, sm: u16, variant: Option<&str>) -> Result<&'static str, Error> {
         let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(sm), units: 132, shared_bytes: 232_448 };
-        let hint = Hint { variant: Some("sm90_prefill_192"), ..Hint::default() };
-        Ok(choose(op, &device, 80, hint)?.variant())
+        Ok(choose(op, &device, 80, Hint { variant, rows: None })?.variant())
     }
 
     #[test]
-    fn takes_prepacked_weights_on_its_own_architecture() {
-        assert_eq!(forced(&up(WeightFormat::Mxfp4Tiled), 90).unwrap(), "sm90_prefill_192");
-        let reason = |op: &GroupedGemmSpec, sm| forced(op, sm).unwrap_err().to_string();
-        assert!(reason(&up(WeightFormat::Mxfp4Tiled), 100).contains("sm_90a alone"));
-        assert!(reason(&up(WeightFormat::Mxfp4), 90).contains("prepacked"));
-        assert!(reason(&GroupedGemmSpec { a: DType::F16, ..up(WeightFormat::Mxfp4Tiled) }, 90).contains("`a` is f16"));
+    fn takes_what_it_is_made_for_on_its_own_architecture() {
+        let (tiled, bf16) = (WeightFormat::Mxfp4Tiled, WeightFormat::Dense(DType::Bf16));
+        let (prefill, dense) = (Some("sm90_prefill_192"), Some("sm90_dense_192"));
+        assert_eq!(chosen(&up(9, tiled), 90, prefill).unwrap(), "sm90_prefill_192");
+        assert_eq!(chosen(&up(9, bf16), 90, dense).unwrap(), "sm90_dense_192");
+        let reason = |op: &GroupedGemmSpec, sm, variant| chosen(op, sm, variant).unwrap_err().to_string();
+        assert!(reason(&up(9, tiled), 100, prefill).contains("sm_90a alone"));
+        assert!(reason(&up(9, bf16), 90, prefill).contains("prepacked"));
+        assert!(reason(&up(9, tiled), 90, dense).contains("dense"));
+        assert!(reason(&GroupedGemmSpec { a: DType::F16, ..up(9, tiled) }, 90, prefill).contains("`a` is f16"));
+        assert!(reason(&GroupedGemmSpec { d: DType::F16, ..up(9, tiled) }, 90, prefill).contains("`d` is f16"));
+        assert!(reason(&GroupedGemmSpec { n: 24, ..up(9, bf16) }, 90, dense).contains("there are 12"));
+        assert!(reason(&GroupedGemmSpec { k: 36, ..up(9, bf16) }, 90, dense).contains("there are 36"));
         let halves = Epilogue::Swiglu(Swiglu::SILU);
-        assert!(reason(&GroupedGemmSpec { epilogue: halves, ..up(WeightFormat::Mxfp4Tiled) }, 90).contains("halves"));
+        assert!(reason(&GroupedGemmSpec { epilogue: halves, ..up(9, tiled) }, 90, prefill).contains("halves"));
     }
 
     #[test]
-    fn scratch_holds_the_gathered_rows_and_those_of_a_combine() {
-        let op = up(WeightFormat::Mxfp4Tiled);
+    fn tiles_grow_with_the_rows_an_expert_has() {
+        let names =
+            [1, 64, 256, 512, 1024, 8192].map(|tokens| chosen(&up(tokens * 4, WeightFormat::Mxfp4Tiled), 90, None));
+        let (few, large) = ("sm90_decode_16", "sm90_prefill_192");
+        let wanted = [few, few, "sm90_prefill_48", "sm90_prefill_96", large, large];
+        assert_eq!(names.map(Result::unwrap), wanted);
+    }
+
+    #[test]
+    fn dense_weights_want_enough_rows_and_tiles() {
+        let grouped = |tokens: usize| chosen(&up(tokens * 4, WeightFormat::Dense(DType::Bf16)), 90, None).unwrap();
+        assert_eq!([64, 256, 1024].map(grouped), ["sm90_dense_48", "sm90_dense_48", "sm90_dense_192"]);
+        assert!(!grouped(4).starts_with("sm90"));
+        let linear = |rows, n| {
+            let op = GroupedGemmSpec::linear(rows, n, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
+            chosen(&op, 90, None).unwrap()
+        };
+        assert_eq!([linear(64, 5120), linear(512, 5120)], ["sm90_dense_48", "sm90_dense_192"]);
+        assert!(!linear(64, 32).starts_with("sm90"), "a router has too few tiles");
+    }
+
+    #[test]
+    fn scratch_holds_the_gathered_rows() {
+        let op = up(3, WeightFormat::Mxfp4Tiled);
         assert_eq!(gathered_bytes(&op), 0);
         let gather = Some(crate::op::grouped_gemm::Gather { input_rows: 9, divide: 4 });
-        assert_eq!(gathered_bytes(&GroupedGemmSpec { gather, rows: 3, k: 96, ..op }), 768);
+        assert_eq!(gathered_bytes(&GroupedGemmSpec { gather, k: 96, ..op }), 768);
     }
 }
