@@ -143,16 +143,17 @@ mod tests {
     }
 
     /// The least bit of a product of two f16 is 2^-48, of a code 2^-9 in its unit: times the scale of `a` alone it stays a
-    /// number of f32. Scales are normal numbers of f32, their reciprocals too.
+    /// number of f32. Sums of 32 stay below 2^128 then, where |a| < 2^128 meets weights below 2^16 or codes below 2^-5.
     #[test]
     fn scales_and_scaled_sums_are_numbers_of_f32() {
         let [dense, mxfp4, weight] = LEAST;
-        assert!(dense - SHIFT - 48 >= -149);
-        assert!(mxfp4 - 24 - 9 >= -149);
-        assert!(weight + SHIFT >= -126 && MOST_WEIGHT + SHIFT <= 127);
-        assert!(exponent(254) <= 126 && LEAST.iter().all(|e| -e <= 126));
-        // |a| < 2^128, 32 weights below 2^16 or codes below 2^-5: sums stay below 2^128.
-        assert!(128 + 16 + 5 - SHIFT <= 128 && 128 + 5 - 5 <= 128);
+        let number =
+            |low: i32, high: i32| f64::from(low).exp2() as f32 > 0.0 && (f64::from(high).exp2() as f32).is_finite();
+        assert!(number(dense - SHIFT - 48, 127 + 16 + 5 - SHIFT));
+        assert!(number(mxfp4 - 24 - 9, 127 - 5 + 5));
+        let normal = |e: i32| (f64::from(e).exp2() as f32).is_normal();
+        assert!(normal(weight + SHIFT) && normal(MOST_WEIGHT + SHIFT));
+        assert!(LEAST.into_iter().chain([exponent(254)]).all(|e| normal(e) && normal(-e)));
     }
 
     #[test]
