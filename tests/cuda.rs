@@ -1,9 +1,10 @@
 //! The CUDA backend on whatever device is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names cuda.
 #![cfg(all(feature = "cuda", feature = "testing"))]
 
+use dropless::gpt_oss::{Config, Feed, Forward, Layout, Model, Options, RandomWeights};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Status, conform, present};
-use dropless::{Cuda, Error};
+use dropless::{AllOps, Cpu, Cuda, DType, Error, Replay};
 use std::sync::Arc;
 
 fn device() -> Option<Cuda> {
@@ -67,4 +68,36 @@ fn golden_vectors_in_f32() {
     let ops = ["grouped_gemm", "flash_attn"].map(String::from).to_vec();
     let filter = Filter { ops, variant: Some("simt".into()), ..Filter::default() };
     assert_all_passed(&Vectors::bundled().unwrap().run(&Arc::new(cuda), Class::F32, &filter, |_| {}));
+}
+
+/// Logits of three sequences: prompts of different lengths in one call, then steps in other orders and with one of them
+/// missing; at the end what each would say next.
+fn batches<B: Replay + AllOps>(backend: B) -> (Vec<f64>, Vec<u32>) {
+    let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Hf, 7).unwrap();
+    let options = Options { activations: DType::F32, max_context: 128, max_chunk: 32, max_sequences: 3 };
+    let mut model = Model::random(Arc::new(backend), &weights, &options, &mut |_| {}).unwrap();
+    let mut sessions = [(); 3].map(|()| model.session().unwrap());
+    let prompts: [Vec<u32>; 3] = [50, 3, 17].map(|n| (0..n).map(|i| (37 * i + n) % 512).collect());
+    let mut batch: Vec<Feed> =
+        sessions.iter_mut().zip(&prompts).map(|(session, tokens)| Feed { session, tokens }).collect();
+    let mut logits = model.forward_batch(&mut batch, Forward::LAST).unwrap().to_f64();
+    for (step, order) in [[0, 1, 2].as_slice(), &[2, 0, 1], &[1, 2], &[2, 1, 0]].into_iter().enumerate() {
+        let tokens: Vec<[u32; 1]> = order.iter().map(|i| [(100 * step + i) as u32]).collect();
+        let mut free = sessions.each_mut().map(Some);
+        let mut batch: Vec<Feed> =
+            order.iter().zip(&tokens).map(|(i, tokens)| Feed { session: free[*i].take().unwrap(), tokens }).collect();
+        logits.extend(model.forward_batch(&mut batch, Forward::LAST).unwrap().to_f64());
+    }
+    let mut batch: Vec<Feed> = sessions.iter_mut().map(|session| Feed { session, tokens: &[9] }).collect();
+    (logits, model.next_tokens(&mut batch).unwrap())
+}
+
+#[test]
+fn batches_of_the_model() {
+    let Some(cuda) = device() else { return };
+    let ((got, next), (want, want_next)) = (batches(cuda), batches(Cpu::new()));
+    let scale = want.iter().fold(0.0, |most: f64, l| most.max(l.abs()));
+    let off = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d <= m { m } else { d });
+    assert!(got.len() == want.len() && off <= 1e-4 * scale, "off by {off} of {scale}");
+    assert_eq!(next, want_next);
 }

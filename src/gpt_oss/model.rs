@@ -4,6 +4,7 @@
 //! activations and the cache live in buffers allocated once, for the largest chunk and the most sequences.
 
 mod cache;
+mod chunks;
 mod decode;
 mod dims;
 mod forward;

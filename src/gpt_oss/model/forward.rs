@@ -1,6 +1,7 @@
 //! The forward pass.
 
 use super::cache::Session;
+use super::chunks::{Span, chunks};
 use super::dims::Rows;
 use super::step::{Pass, Step, head, plan_head};
 use super::workspace::{HEAD_ROWS, Next, Workspace};
@@ -49,12 +50,6 @@ pub struct Feed<'a> {
     pub session: &'a mut Session,
     /// At least one.
     pub tokens: &'a [u32],
-}
-
-/// A part of the tokens of one sequence of a batch.
-struct Span {
-    of: usize,
-    tokens: Range<usize>,
 }
 
 impl<B: Replay + AllOps> Model<B> {
@@ -258,41 +253,4 @@ fn reserve<B: Replay>(backend: &B, scratch: &mut Tensor<B>, need: Scratch) -> Re
         *scratch = Tensor::empty(backend, DType::U8, &[need.bytes])?;
     }
     Ok(())
-}
-
-/// Sequences of these lengths one after the other, cut into pieces of at most `most` tokens.
-fn chunks(lengths: &[usize], most: usize) -> Vec<Vec<Span>> {
-    let (mut chunks, mut left) = (vec![Vec::new()], most);
-    for (of, length) in lengths.iter().enumerate() {
-        let mut at = 0;
-        while at < *length {
-            if left == 0 {
-                chunks.push(Vec::new());
-                left = most;
-            }
-            let end = (at + left).min(*length);
-            if let Some(chunk) = chunks.last_mut() {
-                chunk.push(Span { of, tokens: at..end });
-            }
-            left -= end - at;
-            at = end;
-        }
-    }
-    chunks
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_keep_the_order_and_the_bound() {
-        let cut = |lengths: &[usize], most| {
-            let spans = |chunk: Vec<Span>| chunk.into_iter().map(|s| (s.of, s.tokens.start, s.tokens.end)).collect();
-            chunks(lengths, most).into_iter().map(spans).collect::<Vec<Vec<_>>>()
-        };
-        assert_eq!(cut(&[3], 4), [vec![(0, 0, 3)]]);
-        assert_eq!(cut(&[4, 1], 4), [vec![(0, 0, 4)], vec![(1, 0, 1)]]);
-        assert_eq!(cut(&[3, 7, 1], 5), [vec![(0, 0, 3), (1, 0, 2)], vec![(1, 2, 7)], vec![(2, 0, 1)]]);
-    }
 }
