@@ -5,8 +5,6 @@
 #include "params.cuh"
 
 constexpr int MAX_EXPERTS = 512;
-// Row tiles that are walked together for every column tile, so that both operands of neighbours are still in L2.
-constexpr int ROW_GROUP = 16;
 
 // BLOCK_M rows of one expert by BLOCK_N weight rows, one part of K.
 struct Tile {
@@ -14,7 +12,9 @@ struct Tile {
     int row, rows, col, split;
 };
 
-// In shared memory.
+// In shared memory. ROW_GROUP row tiles are walked together for every column tile, so that both operands of neighbours are
+// still in L2.
+template <int ROW_GROUP>
 struct Schedule {
     int row_begin[MAX_EXPERTS + 1];
     int tile_begin[MAX_EXPERTS + 1]; // in row tiles
@@ -30,27 +30,28 @@ struct Schedule {
         __syncthreads();
     }
 
-    __device__ __forceinline__ long long tiles(const GroupedGemmParams& p) const {
-        return (long long)tile_begin[p.experts] * column_tiles(p) * p.splits;
+    // There are fewer than 2^31: results of that many tiles do not fit any memory.
+    __device__ __forceinline__ int tiles(const GroupedGemmParams& p) const {
+        return tile_begin[p.experts] * column_tiles(p) * p.splits;
     }
 
-    __device__ __forceinline__ Tile tile(const GroupedGemmParams& p, long long index) const {
-        const int columns = column_tiles(p), split = int(index % p.splits);
-        index /= p.splits;
-        const int row_tile = int(index / columns);
+    __device__ __forceinline__ Tile tile(const GroupedGemmParams& p, int index) const {
+        const int columns = column_tiles(p);
+        int split = 0;
+        if (p.splits > 1) split = index % p.splits, index /= p.splits;
+        const int row_tile = index / columns;
         int e = 0; // the last expert that starts at or before it
         for (int step = MAX_EXPERTS; step > 0; step /= 2) {
             if (e + step < p.experts && tile_begin[e + step] <= row_tile) e += step;
         }
-        const int own = tile_begin[e + 1] - tile_begin[e];
-        const long long within = index - (long long)tile_begin[e] * columns;
-        const int group = int(within / ((long long)ROW_GROUP * columns));
-        const int rest = int(within - (long long)group * ROW_GROUP * columns);
-        const int height = min(ROW_GROUP, own - group * ROW_GROUP);
-        const int row = row_begin[e] + (group * ROW_GROUP + rest % height) * BLOCK_M;
+        const int own = tile_begin[e + 1] - tile_begin[e], within = index - tile_begin[e] * columns;
+        const int group = own <= ROW_GROUP ? 0 : within / (ROW_GROUP * columns);
+        const int rest = within - group * ROW_GROUP * columns;
+        const int height = min(ROW_GROUP, own - group * ROW_GROUP), col = ROW_GROUP == 1 ? rest : rest / height;
+        const int row = row_begin[e] + (group * ROW_GROUP + rest - col * height) * BLOCK_M;
         const int local = e - p.local_first;
-        return {local >= 0 && local < p.local_count ? local : -1, row, min(BLOCK_M, row_begin[e + 1] - row),
-                rest / height * BLOCK_N, split};
+        return {local >= 0 && local < p.local_count ? local : -1, row, min(BLOCK_M, row_begin[e + 1] - row), col * BLOCK_N,
+                split};
     }
 
   private:

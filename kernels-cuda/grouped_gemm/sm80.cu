@@ -134,10 +134,10 @@ __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
     extern __shared__ __align__(128) char shared[];
     const char** rows = (const char**)(shared + Layout<FORMAT>::ROWS_AT);
     float *results = (float*)shared, *bias = (float*)(shared + Layout<FORMAT>::BIAS_AT);
-    Schedule& schedule = *(Schedule*)(shared + Layout<FORMAT>::SCHEDULE_AT);
+    Schedule<16>& schedule = *(Schedule<16>*)(shared + Layout<FORMAT>::SCHEDULE_AT);
     schedule.build(p);
-    const long long tiles = schedule.tiles(p);
-    for (long long index = blockIdx.x; index < tiles; index += gridDim.x) {
+    const int tiles = schedule.tiles(p);
+    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
         const Tile tile = schedule.tile(p, index);
         if (tile.expert < 0) {
             store_zeros(p, tile);

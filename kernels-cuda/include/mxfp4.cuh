@@ -7,6 +7,8 @@
 #include "ptx/pairs.cuh"
 
 constexpr float E2M1_UNIT = 0x1p8f;
+// Of bf16 that holds the scale too: 6 x 2^127 fits so, and 0.5 x 2^-127.
+constexpr float E2M1_SCALED_UNIT = 0x1p2f;
 
 // Value of an E2M1 code in E2M1_UNITs. As the exponent and the top mantissa bit of an f32, a code is its value times 2^-126.
 __device__ __forceinline__ float e2m1(unsigned code) {
@@ -67,8 +69,9 @@ __device__ __forceinline__ unsigned with_signs(unsigned codes, unsigned shifted,
     return high_bytes | (__byte_perm(shifted, codes, BYTES) & 0x80808080);
 }
 
-// What the eight magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like in E2M1_UNITs, byte by byte. Two constants of a byte permutation do not
-// fit the instruction, so one is kept in a register, behind the compiler's back: it would load it again and again.
+// What the eight magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6 look like in E2M1_UNITs, byte by byte. Two constants of
+// a byte permutation do not fit the instruction, so one is kept in a register, behind the compiler's back: it would load it
+// again and again.
 template <class T>
 struct E2m1Tables;
 
@@ -126,4 +129,33 @@ __device__ __forceinline__ void tile_pairs(MmaF16, unsigned word, unsigned (&out
         const unsigned moved = (out[i] & 0x80008000) | (out[i] & 0x01c001c0) << 3;
         out[i] = multiply_pairs(MmaF16{}, moved, 0x54005400); // 2^6
     }
+}
+
+// A scale as a pair of bf16.
+__device__ __forceinline__ unsigned e8m0_pair(unsigned byte) {
+    return (byte == 255 ? 0x7fff : max(byte << 7, 0x0040u)) * 0x10001; // 2^-127 is a subnormal
+}
+
+// Is one of four scales 2 or more? Then small_scale_pairs does not hold them.
+__device__ __forceinline__ bool large_scales(unsigned bytes) { return bytes & 0x80808080; }
+
+__device__ __forceinline__ void small_scale_pairs(unsigned bytes, int half, unsigned (&pairs)[2]) {
+    // Exponent s + 124: with the 2^-126 of tile_pair, E2M1_SCALED_UNITs.
+    const unsigned both = (bytes >> 8 * half & 0x00ff00ff) * 128 + 124 * 0x00800080;
+    pairs[0] = __byte_perm(both, 0, 0x1010), pairs[1] = __byte_perm(both, 0, 0x3232);
+}
+
+// A word of a tile as the fragment's pairs times the scales of rows g and g + 8, in E2M1_SCALED_UNITs.
+__device__ __forceinline__ void small_tile_pairs(unsigned word, const unsigned (&scale)[2], unsigned (&out)[4]) {
+    out[0] = tile_pair<0>(word), out[1] = tile_pair<1>(word), out[2] = tile_pair<2>(word), out[3] = tile_pair<3>(word);
+#pragma unroll
+    for (int i = 0; i < 4; i++) out[i] = multiply_pairs(MmaBf16{}, out[i], scale[i % 2]);
+}
+
+// The same for any scales, as e8m0_pair has them: no single factor reaches that far.
+__device__ __forceinline__ void scaled_tile_pairs(unsigned word, const unsigned (&scale)[2], unsigned (&out)[4]) {
+    const unsigned most[2] = {0x7d807d80, 0x7d807d80}; // 2^124
+    small_tile_pairs(word, most, out);
+#pragma unroll
+    for (int i = 0; i < 4; i++) out[i] = multiply_pairs(MmaBf16{}, out[i], scale[i % 2]);
 }

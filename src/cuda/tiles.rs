@@ -7,23 +7,47 @@ use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GateUp, Op, WeightFormat};
 use dropless_kernels_cuda::{ARTIFACTS, Artifact};
 
-/// Elements of K in a step: `STEP_K` of stage.cuh.
+/// Elements of K in a step: `STEP_K` of stage.cuh and step.cuh.
 const STEP_K: u32 = 64;
 /// Bytes of `Schedule` of schedule.cuh.
 const SCHEDULE: u32 = 2 * 513 * 4;
+/// Bytes of 16 weight rows by a step in the prepacked layout.
+const TILE_BYTES: u32 = 544;
 /// Stages that a part of a split K has at least: filling the pipeline must be worth it.
 const MIN_STAGES: usize = 6;
 /// Most parts of K.
 const MAX_SPLITS: usize = 8;
 
-/// A variant with pipeline stages.
+/// How a variant brings its operands together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// sm80.cu: both through one ring in shared memory.
+    Tiles,
+    /// dense_decode_sm80.cu: weights through a ring of each warp, rows of `a` whole in shared memory; warps split K.
+    Stream,
+    /// decode_sm80.cu: the same with prepacked weights, into registers.
+    Decode,
+    /// prefill_sm80.cu: prepacked weights into registers, rows of `a` through a ring.
+    Prefill,
+}
+
+/// A tensor-core variant of compute capability 8.0 and later.
 #[derive(Clone, Copy)]
-pub(super) struct Tiles<'a>(&'a Artifact);
+pub(super) struct Tiles<'a> {
+    artifact: &'a Artifact,
+    kind: Kind,
+}
 
 impl<'a> Tiles<'a> {
     /// `None` for the variants without `cp.async`, and for those of one architecture alone.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
-        (artifact.stages > 0 && artifact.sm >= 80 && !artifact.exact).then_some(Tiles(artifact))
+        let kind = match artifact.entries.first()?.to_bytes() {
+            name if name.starts_with(b"stream_") => Kind::Stream,
+            name if name.starts_with(b"decode_") => Kind::Decode,
+            name if name.starts_with(b"prefill_") => Kind::Prefill,
+            _ => Kind::Tiles,
+        };
+        (artifact.stages > 0 && artifact.sm >= 80 && !artifact.exact).then_some(Tiles { artifact, kind })
     }
 
     /// # Errors
@@ -35,13 +59,11 @@ impl<'a> Tiles<'a> {
         match op.weights {
             WeightFormat::Dense(of) if of != op.a => Err(format!("multiplies one type, `a` is {} and `w` {of}", op.a)),
             WeightFormat::Mxfp4Gguf => Err("does not take GGUF blocks: 17 bytes are aligned to nothing".into()),
-            WeightFormat::Mxfp4Tiled => match op.epilogue {
-                Epilogue::Swiglu(s) if s.layout == GateUp::Halves => {
-                    Err("does not take prepacked weights with gate and up in halves: their tiles hold one of the two"
-                        .into())
-                }
-                _ => Ok(()),
-            },
+            WeightFormat::Mxfp4Tiled if halves(op) => {
+                Err("does not take prepacked weights with gate and up in halves: their tiles hold one of the two"
+                    .into())
+            }
+            _ if self.entry(op).is_none() => Err(format!("has no kernel for {} and {:?} weights", op.a, op.weights)),
             _ => Ok(()),
         }
     }
@@ -49,55 +71,65 @@ impl<'a> Tiles<'a> {
     /// # Errors
     /// Which variant is cheaper, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        if self.kind != Kind::Tiles {
+            return Err("not chosen: its last form was not checked on a device yet".into());
+        }
         let rows = hint.rows.unwrap_or(op.rows);
         let others = ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)).filter_map(Tiles::of);
-        let best = others.filter(|t| fits(op, t.0, device).is_ok()).min_by_key(|t| t.cost(op, device, rows));
+        let may_run = |t: &Tiles| t.kind == self.kind && t.legal(op).is_ok() && fits(op, t.artifact, device).is_ok();
+        let best = others.filter(may_run).min_by_key(|t| t.cost(op, device, rows));
         match best {
             Some(best) if best.cost(op, device, rows) < self.cost(op, device, rows) => {
                 let each = rows.div_ceil(touched(op, rows).max(1));
-                Err(format!("{} is cheaper for {each} rows an expert", best.0.variant))
+                Err(format!("{} is cheaper for {each} rows an expert", best.artifact.variant))
             }
             _ => Ok(()),
         }
     }
 
-    /// In rows of `a` a tile has: the rows, and what reading and decoding its weights costs beside them; more where the
-    /// tiles do not occupy the device.
+    /// In what a row of `a` costs in a tile of sm80.cu: the rows, and what reading and decoding a tile's weights costs beside
+    /// them; more where the tiles do not occupy the device.
     fn cost(self, op: &GroupedGemmSpec, device: &DeviceInfo, rows: usize) -> u64 {
-        let weights = match op.weights {
-            WeightFormat::Dense(_) => 8,
+        let block_m = u64::from(self.artifact.block_m);
+        let tile = match (self.kind, op.weights) {
+            (Kind::Tiles, WeightFormat::Dense(_)) => 8 + block_m,
             // Narrow tiles have more to do beside decoding.
-            _ if self.0.block_n < 128 => 20,
-            _ => 16,
+            (Kind::Tiles, _) if self.artifact.block_n < 128 => 20 + block_m,
+            (Kind::Tiles, _) => 16 + block_m,
+            (Kind::Stream, _) => 8 + block_m,
+            (Kind::Decode, _) => 12 + block_m,
+            (Kind::Prefill, _) => 47 + rows.div_ceil(touched(op, rows).max(1)).min(block_m as usize) as u64 / 4,
         };
         let row_tiles = self.row_tiles(op, rows);
-        let (tiles, enough) = (self.tiles(op, row_tiles).max(1) as u64, self.enough(device) as u64);
-        (row_tiles as u64 * (weights + u64::from(self.0.block_m))).saturating_mul(enough.max(tiles)) / tiles
+        let splits = if matches!(op.weights, WeightFormat::Dense(_)) { self.splits(op, device) } else { 1 };
+        let tiles = self.tiles(op, row_tiles).saturating_mul(splits).max(1) as u64;
+        let enough = self.enough(device) as u64;
+        (row_tiles as u64 * tile).saturating_mul(enough.max(tiles)) / tiles
     }
 
     /// Tiles that occupy the device. Small ones wait for memory: more of them must be under way.
     fn enough(self, device: &DeviceInfo) -> usize {
-        device.units.max(1) as usize * if self.0.block_m <= 16 { 2 } else { 1 }
+        device.units.max(1) as usize * if self.artifact.block_m <= 16 { 2 } else { 1 }
     }
 
     /// Tiles over rows that lie evenly with their experts.
     fn row_tiles(self, op: &GroupedGemmSpec, rows: usize) -> usize {
         let experts = touched(op, rows);
-        experts * rows.div_ceil(experts.max(1)).div_ceil(self.0.block_m as usize)
+        experts * rows.div_ceil(experts.max(1)).div_ceil(self.artifact.block_m as usize)
     }
 
     fn tiles(self, op: &GroupedGemmSpec, row_tiles: usize) -> usize {
-        row_tiles.saturating_mul(op.n.div_ceil(self.0.block_n as usize))
+        row_tiles.saturating_mul(op.n.div_ceil(self.artifact.block_n as usize))
     }
 
     /// Parts of K: where tiles do not occupy the device, as many as leave the fewest multiprocessors idle at the end.
     pub(super) fn splits(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
         let tiles = self.tiles(op, self.row_tiles(op, op.rows)).max(1);
-        if tiles >= self.enough(device) {
+        if self.kind != Kind::Tiles || tiles >= self.enough(device) {
             return 1;
         }
         let units = device.units.max(1) as usize;
-        let most = (op.k / (self.0.block_k as usize * MIN_STAGES)).clamp(1, MAX_SPLITS);
+        let most = (op.k / (self.artifact.block_k as usize * MIN_STAGES)).clamp(1, MAX_SPLITS);
         let at_once = units * self.resident(op, device);
         let busy = |splits: usize| tiles * splits * 1000 / ((tiles * splits).div_ceil(units) * units);
         let fitting = (2..=most).filter(|s| tiles * s <= at_once);
@@ -107,40 +139,64 @@ impl<'a> Tiles<'a> {
     /// Blocks that a multiprocessor runs at a time.
     fn resident(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
         let by_memory = device.shared_bytes / self.shared_bytes(op).max(1);
-        let by_threads = 1024 / (32 * self.0.warps);
-        by_memory.min(by_threads).max(1) as usize
+        let warps = match self.kind {
+            Kind::Tiles => 32,
+            Kind::Stream | Kind::Decode => 16,
+            Kind::Prefill => 4 * if self.artifact.block_m >= 128 { 2 } else { 3 },
+        };
+        by_memory.min(warps / self.artifact.warps).max(1) as usize
     }
 
     /// Blocks of the grid: each takes tile after tile. No more than there can be tiles or run at a time.
     pub(super) fn blocks(self, op: &GroupedGemmSpec, device: &DeviceInfo) -> usize {
         let partial = if op.grouped { op.experts.min(op.rows) } else { 0 };
-        let row_tiles = (op.rows / self.0.block_m as usize).saturating_add(partial + 1);
+        let row_tiles = (op.rows / self.artifact.block_m as usize).saturating_add(partial + 1);
         let tiles = self.tiles(op, row_tiles).saturating_mul(self.splits(op, device));
         tiles.clamp(1, device.units.max(1) as usize * self.resident(op, device))
     }
 
-    /// `Layout` of sm80.cu and what follows it.
+    /// `Layout` of sm80.cu, the constants of prefill_sm80.cu, `Shared` of the others, and what follows them.
     pub(super) fn shared_bytes(self, op: &GroupedGemmSpec) -> u32 {
-        let Artifact { block_m, block_n, block_k, stages, .. } = *self.0;
+        let Artifact { warps, block_m, block_n, block_k, stages, .. } = *self.artifact;
         let weights = match op.weights {
             WeightFormat::Dense(_) => 128 * block_n,
             WeightFormat::Mxfp4 => (32 + 4) * block_n,
-            _ => 544 * block_n / 16,
+            _ => TILE_BYTES * block_n / 16,
         };
-        let step = 128 * block_m + weights;
+        if matches!(self.kind, Kind::Decode | Kind::Stream) {
+            let ring = if self.kind == Kind::Stream { stages * weights } else { 0 };
+            let parts = 4 * block_m * (block_n + 4) * if self.kind == Kind::Decode { 2 } else { 1 };
+            let own = warps * (ring + parts) + SCHEDULE;
+            let row = u32::try_from(op.k.div_ceil(STEP_K as usize)).unwrap_or(u32::MAX).saturating_mul(2 * STEP_K);
+            let rows = block_m.min(u32::try_from(op.rows).unwrap_or(u32::MAX));
+            return row.saturating_add(64).saturating_mul(rows).saturating_add(own.next_multiple_of(16));
+        }
+        let step = 128 * block_m + if self.kind == Kind::Prefill { 0 } else { weights };
         let (staged, tile) = (stages * block_k / STEP_K * step, 4 * block_m * (block_n + 4));
         staged.max(tile) + 8 * block_m + 4 * block_n + SCHEDULE
     }
 
-    /// Index of the kernel among the variant's entries.
-    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+    /// Index of the kernel among the variant's entries, which are named after their types.
+    fn entry(self, op: &GroupedGemmSpec) -> Option<usize> {
         let format = match op.weights {
-            WeightFormat::Dense(_) => 0,
-            WeightFormat::Mxfp4 => 1,
-            _ => 2,
+            WeightFormat::Dense(_) => "dense",
+            WeightFormat::Mxfp4 => "mxfp4",
+            WeightFormat::Mxfp4Gguf => "gguf",
+            WeightFormat::Mxfp4Tiled => "tiled",
         };
-        format + if op.a == DType::F16 { 3 } else { 0 }
+        let name = format!("_{}_{format}", op.a);
+        self.artifact.entries.iter().position(|entry| entry.to_bytes().ends_with(name.as_bytes()))
     }
+
+    /// The same where the variant may run.
+    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+        self.entry(op).unwrap_or(0)
+    }
+}
+
+/// Are gate and up in halves of the weights?
+fn halves(op: &GroupedGemmSpec) -> bool {
+    matches!(op.epilogue, Epilogue::Swiglu(s) if s.layout == GateUp::Halves)
 }
 
 /// Experts that own any of `rows` rows, at most.
@@ -161,6 +217,11 @@ mod tests {
 
     fn h200() -> DeviceInfo {
         device(90, 132, 232_448)
+    }
+
+    /// As large, and without the variants that are made for 9.0.
+    fn later() -> DeviceInfo {
+        device(100, 132, 232_448)
     }
 
     /// The first matrix of a gpt-oss-20b block with four experts a token.
@@ -186,6 +247,25 @@ mod tests {
         let (one, small, middle, large) = ("sm80_16x64", "sm80_16x128", "sm80_64x128", "sm80_128x128");
         assert_eq!(names, [one, small, small, middle, large, large]);
         assert_eq!(variant(&up(8192), &h200(), Some(4)), one, "the hint says what is typical");
+    }
+
+    #[test]
+    fn variants_for_some_types_take_those_where_they_are_forced() {
+        let forced =
+            |op: &GroupedGemmSpec, name| choose(op, &later(), 80, Hint { rows: None, variant: Some(name) }).is_ok();
+        let prepacked = GroupedGemmSpec { weights: WeightFormat::Mxfp4Tiled, ..up(64) };
+        let query = GroupedGemmSpec::linear(16, 5120, 2880, DType::F16, DType::F16, None, DType::F16);
+        for name in ["sm80_decode", "sm80_prefill_64"] {
+            assert!(forced(&prepacked, name), "{name}");
+            assert!(
+                !forced(&GroupedGemmSpec { a: DType::F16, ..prepacked }, name),
+                "{name}: f16 does not hold the scales"
+            );
+            assert!(!forced(&up(64), name), "{name}: prepacked weights only");
+        }
+        assert!(forced(&query, "sm80_decode_dense"));
+        assert!(!forced(&GroupedGemmSpec { k: 1 << 20, ..query }, "sm80_decode_dense"), "all of K of a row must fit");
+        assert!(!variant(&prepacked, &later(), None).contains("code"));
     }
 
     #[test]
