@@ -206,7 +206,8 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.suits(self, hint),
             Kind::Prefill(prefill) => prefill.suits(self, device, hint),
             Kind::Decode(decode) => decode.suits(self, hint),
-            Kind::Vector(_) | Kind::Simt => Ok(()),
+            Kind::Vector(vector) => vector.suits(self),
+            Kind::Simt => Ok(()),
         }
     }
 

@@ -16,6 +16,10 @@ const COLUMNS: usize = 2;
 /// Warps that occupy a multiprocessor: they have 8 KB of weights under way each.
 const ENOUGH_WARPS: usize = 16;
 
+/// Rows up to which it is the cheapest for any number of columns, and columns up to which it is for all its rows.
+const FEW_ROWS: usize = 2;
+const NARROW: usize = 1024;
+
 #[derive(Clone, Copy)]
 pub(super) struct Vector<'a>(&'a Artifact);
 
@@ -39,6 +43,17 @@ impl<'a> Vector<'a> {
         }
         if !op.k.is_multiple_of(8) {
             return Err(format!("takes k in eights, it is {}", op.k));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// What is cheaper with tensor cores, in words.
+    pub(super) fn suits(self, op: &GroupedGemmSpec) -> Result<(), String> {
+        // Measured on 5120 x 2880, 2880 x 4096 and 32 x 2880: every warp reads all rows of `a`.
+        if op.rows > FEW_ROWS && op.n > NARROW {
+            let (rows, n) = (op.rows, op.n);
+            return Err(format!("tiles are cheaper for more than {FEW_ROWS} rows on {n} columns, these are {rows}"));
         }
         Ok(())
     }
@@ -82,7 +97,11 @@ mod tests {
     fn a_few_rows_of_a_linear_layer_need_no_tensor_cores() {
         let linear = |rows, k| GroupedGemmSpec::linear(rows, 5120, k, DType::Bf16, DType::Bf16, None, DType::F32);
         assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), [VARIANT; 3]);
-        for op in [linear(9, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }] {
+        let router = GroupedGemmSpec { n: 32, ..linear(8, 2880) };
+        assert_eq!(variant(&router, 90), VARIANT);
+        for op in
+            [linear(9, 2880), linear(4, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }]
+        {
             assert_ne!(variant(&op, 90), VARIANT, "{op:?}");
         }
     }
