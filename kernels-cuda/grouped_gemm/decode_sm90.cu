@@ -32,7 +32,8 @@ struct Stages {
     __device__ __forceinline__ unsigned full(unsigned stage) const { return shared + BARRIERS_AT + stage * 8; }
     __device__ __forceinline__ unsigned empty(unsigned stage) const { return full(STAGES + stage); }
     __device__ __forceinline__ unsigned good(int warp) const { return shared + GOOD_AT + warp * 4; }
-    // The parts of a warp's rows are there; are added up.
+    // The parts of a warp's rows are there; are added up. One lane arrives for its warp behind __syncwarp, which orders the other
+    // lanes' accesses before it; racecheck looks at the threads that arrive alone, and reports the sums that pass here.
     __device__ __forceinline__ unsigned parts_full(int tile) const { return full(2 * STAGES + tile); }
     __device__ __forceinline__ unsigned parts_empty(int tile) const { return full(2 * STAGES + TILES + tile); }
     __device__ __forceinline__ unsigned part(int tile, int split) const {
