@@ -72,7 +72,7 @@ impl<'a> Tiles<'a> {
     /// Which variant is cheaper, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
         if self.kind != Kind::Tiles {
-            return Err("not chosen: its last form was not checked on a device yet".into());
+            return Err("not chosen: its last form was not timed on a device yet".into());
         }
         let rows = hint.rows.unwrap_or(op.rows);
         let others = ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)).filter_map(Tiles::of);
