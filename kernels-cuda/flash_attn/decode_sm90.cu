@@ -19,7 +19,7 @@ struct Pages {
 };
 
 template <bool ALIGNED> __device__ __forceinline__ uint4 load(const char* at) {
-    if constexpr (ALIGNED) return load_once_128(at);
+    if constexpr (ALIGNED) return load_once_128<128>(at);
     else return fetch_16<false>(at);
 }
 

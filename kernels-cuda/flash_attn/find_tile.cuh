@@ -2,27 +2,23 @@
 #pragma once
 #include "tile.cuh"
 
+// The queries of 32 sequences, one a lane: how many there are, and in `offset` where the next 32 begin. By a whole warp.
+__device__ __forceinline__ int lane_q_len(const FlashAttnParams& p, int first, int& offset) {
+    const int lane = threadIdx.x % 32, s = first + lane;
+    const int end = running_max(s < p.sequences ? max(clamped(p.cu_seqlens_q[s + 1], p.q_tokens), offset) : offset);
+    const int left = __shfl_up_sync(ALL_LANES, end, 1);
+    const int q_len = min(end - (lane > 0 ? left : offset), p.max_q_len);
+    offset = __shfl_sync(ALL_LANES, end, 31);
+    return q_len;
+}
+
 // Tile `index` of all sequences' tiles of ROWS rows; false where there are fewer. By a whole warp.
 template <int ROWS> __device__ __forceinline__ bool find_tile(const FlashAttnParams& p, int index, int kv_head, Tile& t) {
-    const int lane = threadIdx.x % 32;
     t.kv_head = kv_head, t.group = p.group;
     auto tiles_of = [&](int q_len) { return int(((long long)q_len * t.group + ROWS - 1) / ROWS); };
     int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), before = 0;
     for (int base = 0; base < p.sequences; base += 32) {
-        int end = base + lane < p.sequences ? max(clamped(p.cu_seqlens_q[base + lane + 1], p.q_tokens), offset) : offset;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int other = __shfl_up_sync(ALL_LANES, end, step);
-            if (lane >= step) end = max(end, other);
-        }
-        const int left = __shfl_up_sync(ALL_LANES, end, 1);
-        const int tiles = tiles_of(min(end - (lane > 0 ? left : offset), p.max_q_len));
-        int last = before + tiles;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int other = __shfl_up_sync(ALL_LANES, last, step);
-            if (lane >= step) last += other - before;
-        }
+        const int tiles = tiles_of(lane_q_len(p, base, offset)), last = before + running_sum(tiles);
         const unsigned behind = __ballot_sync(ALL_LANES, last > index);
         if (behind) {
             const int found = __ffs(behind) - 1;
@@ -32,7 +28,7 @@ template <int ROWS> __device__ __forceinline__ bool find_tile(const FlashAttnPar
             t.see(p);
             return true;
         }
-        offset = __shfl_sync(ALL_LANES, end, 31), before = __shfl_sync(ALL_LANES, last, 31);
+        before = __shfl_sync(ALL_LANES, last, 31);
     }
     return false;
 }

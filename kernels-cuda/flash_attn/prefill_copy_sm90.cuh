@@ -46,17 +46,8 @@ __device__ __forceinline__ int count_tiles(const FlashAttnParams& p) {
     const int group = p.group;
     int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), tiles = 0;
     for (int base = 0; base < p.sequences; base += 32) {
-        const int lane = threadIdx.x % 32;
-        int end = base + lane < p.sequences ? max(clamped(p.cu_seqlens_q[base + lane + 1], p.q_tokens), offset) : offset;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int other = __shfl_up_sync(ALL_LANES, end, step);
-            if (lane >= step) end = max(end, other);
-        }
-        const int left = __shfl_up_sync(ALL_LANES, end, 1);
-        const int q_len = min(end - (lane > 0 ? left : offset), p.max_q_len);
+        const int q_len = lane_q_len(p, base, offset);
         tiles += __reduce_add_sync(ALL_LANES, int(((long long)q_len * group + BLOCK_M - 1) / BLOCK_M));
-        offset = __shfl_sync(ALL_LANES, end, 31);
     }
     return tiles;
 }

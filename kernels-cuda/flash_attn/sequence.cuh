@@ -18,16 +18,6 @@ __device__ __forceinline__ int limited(long long value, long long least, long lo
     return int(kept);
 }
 
-__device__ __forceinline__ int warp_max(int value) {
-#if __CUDA_ARCH__ >= 800
-    return __reduce_max_sync(ALL_LANES, value);
-#else
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) value = max(value, __shfl_xor_sync(ALL_LANES, value, step));
-    return value;
-#endif
-}
-
 // Offsets `index` and `index + 1` by one warp, in two steps: other loads can be on their way between them.
 struct OffsetPair {
     int most = 0, next = 0; // of this lane

@@ -6,12 +6,12 @@ constexpr int MATRICES = BLOCK_N / 16; // weight rows of an mma
 static_assert(MATRICES <= 2, "at most one of them is behind the last row");
 #include "activations.cuh"
 #include "epilogue.cuh"
+#include "few_rows.cuh"
 #include "finish.cuh"
-#include "parts.cuh"
 #include "ptx/barrier.cuh"
 #include "tile_steps.cuh"
 
-constexpr int SPLIT = BLOCK_K / STEP_K, GROUPS = WARPS / SPLIT, COLUMNS = BLOCK_M / 8; // of eight rows of `a`
+constexpr int SPLIT = BLOCK_K / STEP_K, GROUPS = WARPS / SPLIT;
 
 // Dynamic shared memory, then the rows of `a`: `shared_bytes` in src/cuda/tiles.rs.
 struct alignas(16) Shared {
@@ -83,62 +83,10 @@ struct Ahead {
     }
 };
 
-struct Warp {
-    unsigned a[COLUMNS]; // where the lane's row of each eight has its first 16 bytes
-    float sum[MATRICES][COLUMNS][4];
-
-    __device__ __forceinline__ void set_rows(unsigned activations, int rows, int pitch) {
-        const int lane = threadIdx.x % 32;
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++) a[n] = activations + min(n * 8 + lane / 4, rows - 1) * pitch + lane % 4 * 16;
-    }
-
-    __device__ __forceinline__ void clear() {
-#pragma unroll
-        for (int m = 0; m < MATRICES; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
-            }
-        }
-    }
-
-    template <bool LARGE>
-    __device__ __forceinline__ void multiply(const TileStep (&weights)[MATRICES], int step, int rows) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            Fragments w[MATRICES];
-#pragma unroll
-            for (int m = 0; m < MATRICES; m++) weights[m].template fragments<LARGE>(h, w[m]);
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-                if (n * 8 >= rows) break;
-                const uint4 b = load_shared_128(a[n] + step * ROW_BYTES + h * 64);
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) mma_16816(MmaBf16{}, sum[m][n], w[m].a[0], b.x, b.y);
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) mma_16816(MmaBf16{}, sum[m][n], w[m].a[1], b.z, b.w);
-            }
-        }
-    }
-
-    __device__ __forceinline__ void put(float (&parts)[BLOCK_M][PART_PITCH], int rows) const {
-        const int lane = threadIdx.x % 32;
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = n * 8 + lane % 4 * 2 + i % 2;
-                if (row >= rows) continue;
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) {
-                    parts[row][m * 16 + lane / 4 + i / 2 * 8] = sum[m][n][i] * E2M1_SCALED_UNIT;
-                }
-            }
-        }
-    }
-};
+template <bool LARGE>
+__device__ __forceinline__ void multiply(PartialSums& sums, const TileStep (&weights)[MATRICES], int step, int rows) {
+    sums.multiply(MmaBf16{}, step, rows, [&](int m, int h, Fragments& w) { weights[m].template fragments<LARGE>(h, w); });
+}
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     decode_bf16_tiled(const __grid_constant__ GroupedGemmParams p) {
@@ -146,16 +94,15 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     Shared& s = *(Shared*)shared;
     const unsigned activations = shared_address(shared + sizeof(Shared));
     s.schedule.build(p);
-    // A share of the tiles, as even as can be.
-    const int tiles = s.schedule.tiles(p), share = tiles / int(gridDim.x), more = tiles % int(gridDim.x);
-    const int block = blockIdx.x, first = block * share + min(block, more), end = first + share + (block < more);
+    const Share share(s.schedule.tiles(p));
+    const int first = share.first, end = share.end;
     if (first == end) return;
     const int steps = (p.k + STEP_K - 1) / STEP_K, pitch = activation_pitch(p.k), thread = threadIdx.x % (32 * SPLIT);
     Run run(p, s.schedule, first, end);
     Ahead ahead(p, s.schedule, run, end);
     Stage current, next;
     ahead.load(p, s.schedule, steps, next);
-    Warp warp;
+    PartialSums warp;
     int turn = 0;
     while (true) {
         if (run.tile.expert < 0) {
@@ -171,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
                 tile.col = run.col(index);
                 PairBias bias;
                 bias.load(p, tile);
-                warp.clear();
+                clear(warp.sum);
 #pragma unroll 1
                 for (int step = part(); step - part() < steps; step += STAGES * SPLIT) {
                     current = next;
@@ -180,15 +127,15 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
                     for (int i = 0; i < STAGES; i++) {
                         if (step + i * SPLIT >= steps) break;
                         if (large(current.steps[i])) {
-                            warp.multiply<true>(current.steps[i], step + i * SPLIT, tile.rows);
+                            multiply<true>(warp, current.steps[i], step + i * SPLIT, tile.rows);
                         } else {
-                            warp.multiply<false>(current.steps[i], step + i * SPLIT, tile.rows);
+                            multiply<false>(warp, current.steps[i], step + i * SPLIT, tile.rows);
                         }
                     }
                 }
                 auto& parts = s.parts[group()][turn];
                 turn ^= 1;
-                warp.put(parts[part()], tile.rows);
+                warp.put(parts[part()], tile.rows, E2M1_SCALED_UNIT);
                 named_barrier(1 + group(), 32 * SPLIT); // and all have added up the parts of the tile before
                 store_parts(p, tile, thread, parts, bias);
             }

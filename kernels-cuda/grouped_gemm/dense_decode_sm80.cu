@@ -6,10 +6,8 @@ constexpr int MATRICES = BLOCK_N / 16; // weight rows of an mma
 #include "activations.cuh"
 #include "dense_ring.cuh"
 #include "epilogue.cuh"
+#include "few_rows.cuh"
 #include "finish.cuh"
-#include "parts.cuh"
-
-constexpr int COLUMNS = BLOCK_M / 8; // of eight rows of `a`
 
 // Dynamic shared memory, then the rows of `a`: `shared_bytes` in src/cuda/tiles.rs.
 struct alignas(16) Shared {
@@ -50,69 +48,13 @@ struct Ahead {
 };
 
 template <class T>
-struct Warp {
-    unsigned a[COLUMNS]; // where the lane's row of each eight has its first 16 bytes
-    float sum[MATRICES][COLUMNS][4];
-
-    __device__ __forceinline__ void set_rows(unsigned activations, int rows, int pitch) {
-        const int lane = threadIdx.x % 32;
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++) a[n] = activations + min(n * 8 + lane / 4, rows - 1) * pitch + lane % 4 * 16;
-    }
-
-    __device__ __forceinline__ void clear() {
-#pragma unroll
-        for (int m = 0; m < MATRICES; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
-            }
-        }
-    }
-
-    __device__ __forceinline__ void multiply(unsigned slot, int step, int rows) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            Fragments w[MATRICES];
-#pragma unroll
-            for (int m = 0; m < MATRICES; m++) Weights::fragments(slot, m, h, w[m]);
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-                if (n * 8 >= rows) break;
-                const uint4 b = load_shared_128(a[n] + step * ROW_BYTES + h * 64);
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) mma_16816(T{}, sum[m][n], w[m].a[0], b.x, b.y);
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) mma_16816(T{}, sum[m][n], w[m].a[1], b.z, b.w);
-            }
-        }
-    }
-
-    __device__ __forceinline__ void put(float (&parts)[BLOCK_M][PART_PITCH], int rows) const {
-        const int lane = threadIdx.x % 32;
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = n * 8 + lane % 4 * 2 + i % 2;
-                if (row >= rows) continue;
-#pragma unroll
-                for (int m = 0; m < MATRICES; m++) parts[row][m * 16 + lane / 4 + i / 2 * 8] = sum[m][n][i];
-            }
-        }
-    }
-};
-
-template <class T>
 __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
     extern __shared__ __align__(128) char shared[];
     Shared& s = *(Shared*)shared;
     const unsigned activations = shared_address(shared + sizeof(Shared));
     s.schedule.build(p);
-    // A share of the tiles, as even as can be.
-    const int tiles = s.schedule.tiles(p), share = tiles / int(gridDim.x), more = tiles % int(gridDim.x);
-    const int block = blockIdx.x, first = block * share + min(block, more), end = first + share + (block < more);
+    const Share share(s.schedule.tiles(p));
+    const int first = share.first, end = share.end;
     if (first == end) return;
     const int steps = (p.k + STEP_K - 1) / STEP_K, mine = threadIdx.x / 32, pitch = activation_pitch(p.k);
     const unsigned ring = shared_address(s.rings[mine]), ring_end = ring + sizeof(s.rings[mine]);
@@ -122,7 +64,7 @@ __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
     if (tile.expert < 0) ahead.next(p, s.schedule);
 #pragma unroll
     for (int i = 0; i < STAGES; i++) ahead.load(p, s.schedule, steps, ring + i * Weights::SLOT);
-    Warp<T> warp;
+    PartialSums warp;
     unsigned slot = ring;
     int staged = -1;
 #pragma unroll 1
@@ -138,18 +80,18 @@ __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
             }
             PairBias bias;
             bias.load(p, tile);
-            warp.clear();
+            clear(warp.sum);
 #pragma unroll 1
             for (int step = mine; step < steps; step += WARPS) {
                 cp_async_wait<STAGES - 1>();
                 __syncwarp();
-                warp.multiply(slot, step, tile.rows);
+                warp.multiply(T{}, step, tile.rows, [&](int m, int h, Fragments& w) { Weights::fragments(slot, m, h, w); });
                 __syncwarp(); // all lanes have read the slot that is copied to next
                 ahead.load(p, s.schedule, steps, slot);
                 slot = slot + Weights::SLOT == ring_end ? ring : slot + Weights::SLOT;
             }
             __syncthreads(); // all have added up the parts of the tile before, and multiplied its rows of `a`
-            warp.put(s.parts[mine], tile.rows);
+            warp.put(s.parts[mine], tile.rows, 1.0f);
             __syncthreads();
             store_parts(p, tile, threadIdx.x, s.parts, bias);
         }

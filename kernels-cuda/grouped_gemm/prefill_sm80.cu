@@ -3,18 +3,17 @@
 // step ahead, and are decoded once for all rows of the tile, block scales included.
 constexpr int MATRICES = BLOCK_N / WARPS / 16; // weight rows of an mma
 static_assert(MATRICES <= 2, "at most one of them is behind the last row");
-#include "epilogue.cuh"
 #include "finish.cuh"
 #include "stage_rows.cuh"
+#include "tile_loop.cuh"
 #include "tile_steps.cuh"
 
 constexpr int COLUMNS = BLOCK_M / 8; // of eight rows of `a`
 constexpr int MIN_BLOCKS = BLOCK_M >= 128 ? 2 : BLOCK_M >= 64 ? 3 : 4;
 
-// Dynamic shared memory: `shared_bytes` in src/cuda/tiles.rs. The finished tile takes the place of the ring.
-constexpr int STAGE = BLOCK_M * ROW_BYTES, RING = STAGES * STAGE, TILE = BLOCK_M * TILE_PITCH * 4;
-constexpr int ROWS_AT = RING > TILE ? RING : TILE;
-constexpr int BIAS_AT = ROWS_AT + BLOCK_M * 8, SCHEDULE_AT = BIAS_AT + BLOCK_N * 4;
+// Dynamic shared memory: `shared_bytes` in src/cuda/tiles.rs.
+constexpr int STAGE = BLOCK_M * ROW_BYTES;
+using Layout = TileLayout<STAGES * STAGE>;
 
 struct WarpTile {
     float sum[MATRICES][COLUMNS][4];
@@ -56,17 +55,10 @@ struct WarpTile {
     }
 
     template <bool FULL>
-    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, char* shared) {
-#pragma unroll
-        for (int m = 0; m < MATRICES; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
-            }
-        }
+    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, const char* const* tile_rows, char* shared) {
+        clear(sum);
         const int steps = (p.k + STEP_K - 1) / STEP_K;
-        const RowSource rows((const char* const*)(shared + ROWS_AT));
+        const RowSource rows(tile_rows);
         TileSource source;
         source.set(p, tile.expert, tile.col + row());
         const bool mine = tile.col + row() < p.n;
@@ -100,48 +92,20 @@ struct WarpTile {
     __device__ __forceinline__ void put(float* results) const {
         const int lane = threadIdx.x % 32;
         results += lane % 4 * 2 * TILE_PITCH + row() + lane / 4;
-#pragma unroll
-        for (int m = 0; m < MATRICES; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    results[(n * 8 + i % 2) * TILE_PITCH + m * 16 + i / 2 * 8] = sum[m][n][i] * E2M1_SCALED_UNIT;
-                }
-            }
-        }
+        put_sums(sum, E2M1_SCALED_UNIT, results);
     }
 };
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, MIN_BLOCKS)
     prefill_bf16_tiled(const __grid_constant__ GroupedGemmParams p) {
     extern __shared__ __align__(128) char shared[];
-    const char** rows = (const char**)(shared + ROWS_AT);
-    float *results = (float*)shared, *bias = (float*)(shared + BIAS_AT);
-    Schedule<16>& schedule = *(Schedule<16>*)(shared + SCHEDULE_AT);
-    schedule.build(p);
-    const int tiles = schedule.tiles(p);
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-        const Tile tile = schedule.tile(p, index);
-        if (tile.expert < 0) {
-            store_zeros(p, tile);
-            continue;
-        }
-        for (int r = threadIdx.x; r < BLOCK_M; r += 32 * WARPS) {
-            const long long row = r < tile.rows ? input_row(p, tile.row + r) : -1;
-            rows[r] = row < 0 ? nullptr : address(p.a, row, 0);
-        }
-        load_bias(p, tile, bias);
-        __syncthreads();
+    each_tile<Layout>(p, shared, [&](const Tile& tile, const char* const* rows, float* results) {
         WarpTile warp;
-        if (tile.rows > BLOCK_M - 16) warp.run<true>(p, tile, shared);
-        else warp.run<false>(p, tile, shared);
+        if (tile.rows > BLOCK_M - 16) warp.run<true>(p, tile, rows, shared);
+        else warp.run<false>(p, tile, rows, shared);
         __syncthreads(); // all have read the last stage
         warp.put(results);
-        __syncthreads();
-        store_tile(p, tile, results, bias);
-        __syncthreads(); // before the next tile is loaded over this one
-    }
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_finish(const __grid_constant__ GroupedGemmParams p) {

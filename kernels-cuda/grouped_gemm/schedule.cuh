@@ -61,22 +61,11 @@ struct Schedule {
 
     // Rows of experts that are not here are zeroed by tiles of their own, unless the second launch leaves them out.
     __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
-        const int lane = threadIdx.x % 32;
         const bool zeros = p.top_k == 0 && p.splits == 1;
-        int before = 0;
-        for (int at = 0; at < p.experts; at += 32) {
-            const int i = at + lane, local = i - p.local_first;
-            const bool mine = i < p.experts && (zeros || (local >= 0 && local < p.local_count));
-            const int own = mine ? (row_begin[i + 1] - row_begin[i] + BLOCK_M - 1) / BLOCK_M : 0;
-            int sum = own;
-#pragma unroll
-            for (int step = 1; step < 32; step *= 2) {
-                const int below = __shfl_up_sync(ALL_LANES, sum, step);
-                if (lane >= step) sum += below;
-            }
-            if (i < p.experts) tile_begin[i] = before + sum - own;
-            before += __shfl_sync(ALL_LANES, sum, 31);
-        }
-        if (lane == 0) tile_begin[p.experts] = before;
+        begins(p.experts, tile_begin, [&](int i) {
+            const int local = i - p.local_first;
+            const bool mine = zeros || (local >= 0 && local < p.local_count);
+            return mine ? (row_begin[i + 1] - row_begin[i] + BLOCK_M - 1) / BLOCK_M : 0;
+        });
     }
 };

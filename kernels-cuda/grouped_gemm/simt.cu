@@ -22,21 +22,10 @@ __device__ __forceinline__ Tile find_tile(const GroupedGemmParams& p, int index)
     int end = 0, tiles = 0; // of the experts so far
     for (int at = 0; at < p.experts; at += 32) {
         const int e = min(at + lane, p.experts - 1);
-        int start = max(end, clamped(p.offsets[e], p.rows));
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int below = __shfl_up_sync(ALL_LANES, start, step);
-            if (lane >= step) start = max(start, below);
-        }
+        const int start = running_max(max(end, clamped(p.offsets[e], p.rows)));
         const int stop = max(start, clamped(p.offsets[e + 1], p.rows));
         const int own = at + lane < p.experts ? (stop - start + BLOCK_M - 1) / BLOCK_M : 0;
-        int sum = own;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int below = __shfl_up_sync(ALL_LANES, sum, step);
-            if (lane >= step) sum += below;
-        }
-        sum += tiles;
+        const int sum = tiles + running_sum(own);
         const unsigned found = __ballot_sync(ALL_LANES, sum > index);
         if (found) {
             const int lane_found = __ffs(found) - 1;

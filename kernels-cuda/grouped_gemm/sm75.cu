@@ -1,15 +1,12 @@
 // Tensor cores of any type of 16 bits, as f16: mma.m16n8k8. bf16 is rebased block by block of 32, exactly (rebase.cuh); steps
 // whose blocks do not fit are added in f32. Weights are the 16-row operand, rows of `a` the 8-column one.
-#include "epilogue.cuh"
 #include "finish.cuh"
 #include "ptx/mma_f16.cuh"
 #include "stage_sm75.cuh"
+#include "tile_loop.cuh"
 
-// Dynamic shared memory, in bytes from its start: `Rebased` in src/cuda/tiles.rs. The finished tile takes the place of the
-// stages.
-constexpr int STAGED_BYTES = 2 * STAGE_BYTES, RESULT_BYTES = BLOCK_M * TILE_PITCH * 4;
-constexpr int ROWS_AT = STAGED_BYTES > RESULT_BYTES ? STAGED_BYTES : RESULT_BYTES, BIAS_AT = ROWS_AT + BLOCK_M * 8;
-constexpr int SCHEDULE_AT = BIAS_AT + BLOCK_N * 4;
+// Dynamic shared memory: `Rebased` in src/cuda/grouped_gemm/rebased.rs.
+using Layout = TileLayout<2 * STAGE_BYTES>;
 
 // What a warp owns: 16 ROWS weight rows from `row` on by 8 COLUMNS rows of `a` from `column` on.
 struct WarpTile {
@@ -88,10 +85,9 @@ struct WarpTile {
     }
 
     template <unsigned FORMAT>
-    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, char* shared) {
+    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, const char* const* rows, char* shared) {
 #pragma unroll
         for (float& s : sum) s = 0.0f;
-        const char* const* rows = (const char* const*)(shared + ROWS_AT);
         const long long steps = (p.k + STEP_K - 1) / STEP_K;
         const int first = int(steps * tile.split / p.splits), last = int(steps * (tile.split + 1) / p.splits);
         unsigned stage = shared_address(shared), other = stage + STAGE_BYTES;
@@ -127,30 +123,11 @@ struct WarpTile {
 template <unsigned FORMAT>
 __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
     extern __shared__ __align__(128) char shared[];
-    const char** rows = (const char**)(shared + ROWS_AT);
-    float *results = (float*)shared, *bias = (float*)(shared + BIAS_AT);
-    Schedule<16>& schedule = *(Schedule<16>*)(shared + SCHEDULE_AT);
-    schedule.build(p);
-    const int tiles = schedule.tiles(p);
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-        const Tile tile = schedule.tile(p, index);
-        if (tile.expert < 0) {
-            store_zeros(p, tile);
-            continue;
-        }
-        for (int r = threadIdx.x; r < BLOCK_M; r += THREADS) {
-            const long long row = r < tile.rows ? input_row(p, tile.row + r) : -1;
-            rows[r] = row < 0 ? nullptr : address(p.a, row, 0);
-        }
-        load_bias(p, tile, bias);
-        __syncthreads();
+    each_tile<Layout>(p, shared, [&](const Tile& tile, const char* const* rows, float* results) {
         WarpTile warp;
-        warp.run<FORMAT>(p, tile, shared); // ends in a barrier: all have read the last stage
+        warp.run<FORMAT>(p, tile, rows, shared); // ends in a barrier: all have read the last stage
         warp.put<FORMAT>(results);
-        __syncthreads();
-        store_tile(p, tile, results, bias);
-        __syncthreads(); // before the next tile is loaded over this one
-    }
+    });
 }
 
 constexpr int MIN_BLOCKS = BLOCK_M <= 16 ? 4 : 256 / THREADS;

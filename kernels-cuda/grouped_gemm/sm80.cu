@@ -1,19 +1,13 @@
 // Tensor cores, bf16 or f16. Weights are the 16-row operand of mma.m16n8k16 and rows of `a` the 8-column one, so that a few
 // rows waste little. STAGES of cp.async; MXFP4 becomes bf16 (f16) in registers without its block scales, which multiply the
 // f32 sum of each block: exact for every scale.
-#include "epilogue.cuh"
 #include "finish.cuh"
 #include "fragments.cuh"
+#include "tile_loop.cuh"
 
-// Dynamic shared memory, in bytes from its start: `shared_bytes` in src/cuda/grouped_gemm.rs. The finished tile takes the
-// place of the stages.
+// Dynamic shared memory: `shared_bytes` in src/cuda/tiles.rs.
 template <unsigned FORMAT>
-struct Layout {
-    static constexpr int STAGED = STAGES * STEPS * Step<FORMAT>::BYTES, TILE = BLOCK_M * TILE_PITCH * 4;
-    static constexpr int ROWS_AT = STAGED > TILE ? STAGED : TILE;
-    static constexpr int BIAS_AT = ROWS_AT + BLOCK_M * 8;
-    static constexpr int SCHEDULE_AT = BIAS_AT + BLOCK_N * 4;
-};
+using Layout = TileLayout<STAGES * STEPS * Step<FORMAT>::BYTES>;
 
 // What a warp owns: 16 ROWS weight rows from `row` on by 8 COLUMNS rows of `a` from `column` on.
 template <class T, unsigned FORMAT>
@@ -56,18 +50,11 @@ struct WarpTile {
         }
     }
 
-    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, char* shared) {
-#pragma unroll
-        for (int m = 0; m < ROWS; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[m][n][i] = 0.0f;
-            }
-        }
+    __device__ __forceinline__ void run(const GroupedGemmParams& p, const Tile& tile, const char* const* tile_rows, char* shared) {
+        clear(sum);
         const long long steps = (p.k + STEP_K - 1) / STEP_K;
         const int first = int(steps * tile.split / p.splits), last = int(steps * (tile.split + 1) / p.splits);
-        const RowSource rows((const char* const*)(shared + Layout<FORMAT>::ROWS_AT));
+        const RowSource rows(tile_rows);
         const WeightSource<FORMAT> weights(p, tile);
         const ScaleSource<FORMAT> scales(p, tile);
         const unsigned stages = shared_address(shared), end = stages + STAGES * STAGE_BYTES;
@@ -116,47 +103,19 @@ struct WarpTile {
         constexpr float UNIT = FORMAT == DENSE ? 1.0f : E2M1_UNIT;
         const int lane = threadIdx.x % 32;
         results += (column() + lane % 4 * 2) * TILE_PITCH + row() + lane / 4;
-#pragma unroll
-        for (int m = 0; m < ROWS; m++) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    results[(n * 8 + i % 2) * TILE_PITCH + m * 16 + i / 2 * 8] = sum[m][n][i] * UNIT;
-                }
-            }
-        }
+        put_sums(sum, UNIT, results);
     }
 };
 
 template <class T, unsigned FORMAT>
 __device__ __forceinline__ void grouped_gemm(const GroupedGemmParams& p) {
     extern __shared__ __align__(128) char shared[];
-    const char** rows = (const char**)(shared + Layout<FORMAT>::ROWS_AT);
-    float *results = (float*)shared, *bias = (float*)(shared + Layout<FORMAT>::BIAS_AT);
-    Schedule<16>& schedule = *(Schedule<16>*)(shared + Layout<FORMAT>::SCHEDULE_AT);
-    schedule.build(p);
-    const int tiles = schedule.tiles(p);
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-        const Tile tile = schedule.tile(p, index);
-        if (tile.expert < 0) {
-            store_zeros(p, tile);
-            continue;
-        }
-        for (int r = threadIdx.x; r < BLOCK_M; r += THREADS) {
-            const long long row = r < tile.rows ? input_row(p, tile.row + r) : -1;
-            rows[r] = row < 0 ? nullptr : address(p.a, row, 0);
-        }
-        load_bias(p, tile, bias);
-        __syncthreads();
+    each_tile<Layout<FORMAT>>(p, shared, [&](const Tile& tile, const char* const* rows, float* results) {
         WarpTile<T, FORMAT> warp;
-        warp.run(p, tile, shared);
+        warp.run(p, tile, rows, shared);
         __syncthreads(); // all have read the last stage
         warp.put(results);
-        __syncthreads();
-        store_tile(p, tile, results, bias);
-        __syncthreads(); // before the next tile is loaded over this one
-    }
+    });
 }
 
 constexpr int MIN_BLOCKS = BLOCK_M >= 128 ? 2 : BLOCK_M >= 64 ? 3 : 4;

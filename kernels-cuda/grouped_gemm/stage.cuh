@@ -4,15 +4,13 @@
 #pragma once
 #include "mxfp4.cuh"
 #include "params.cuh"
-#include "ptx/cp_async.cuh"
-#include "ptx/shared.cuh"
+#include "chunks.cuh"
 #include "schedule.cuh"
+#include "unaligned.cuh"
 
-constexpr int THREADS = 32 * WARPS, STEP_K = 64, ROW_BYTES = 2 * STEP_K;
+constexpr int THREADS = 32 * WARPS;
 constexpr int STEPS = BLOCK_K / STEP_K; // of a stage
 static_assert(BLOCK_K % STEP_K == 0, "a stage is whole steps");
-
-__device__ __forceinline__ int swizzled(int row, int chunk) { return chunk ^ (row % 2 * 4 + row / 2 % 4); }
 
 // Where half h (32 elements, 16 bytes) of a row of MXFP4 codes lies: rows 4 apart share banks, so they swap halves.
 __device__ __forceinline__ int code_offset(int row, int h) { return row * 32 + (h ^ (row / 4 % 2)) * 16; }
@@ -27,18 +25,6 @@ struct Step {
     static constexpr int BYTES = BLOCK_M * ROW_BYTES + WEIGHTS;
 };
 
-// 16 bytes of which the first `valid` are read, one byte after the other: for rows that are not aligned.
-__device__ __forceinline__ void copy_bytes(unsigned to, const char* from, int valid) {
-    uint4 words = {};
-#pragma unroll 1
-    for (int i = 0; i < 16; i++) {
-        const unsigned byte = i < valid ? (unsigned char)from[i] : 0;
-        words.x = words.x >> 8 | words.y << 24, words.y = words.y >> 8 | words.z << 24;
-        words.z = words.z >> 8 | words.w << 24, words.w = words.w >> 8 | byte << 24;
-    }
-    store_shared_128(to, words);
-}
-
 // COUNT copies of 16 bytes: the j-th is from `from_of(j)`, zeros unless `has(j)`; all have `valid` bytes there.
 template <int COUNT, class Has, class From, class To>
 __device__ __forceinline__ void copy_all(bool aligned, int valid, Has has, From from_of, To to_of) {
@@ -47,20 +33,12 @@ __device__ __forceinline__ void copy_all(bool aligned, int valid, Has has, From 
         for (int j = 0; j < COUNT; j++) cp_async_16(to_of(j), from_of(j), has(j) && valid > 0);
     } else {
 #pragma unroll 1
-        for (int j = 0; j < COUNT; j++) copy_bytes(to_of(j), from_of(j), has(j) ? valid : 0);
+        for (int j = 0; j < COUNT; j++) store_shared_128(to_of(j), load_bytes(from_of(j), has(j) ? valid : 0));
     }
 }
 
 // Bytes of a chunk of eight 16-bit elements from k on that a row has; more than 0 where it has any.
 __device__ __forceinline__ int chunk_bytes(const GroupedGemmParams& p, int k) { return min(p.k - k, 8) * 2; }
-
-constexpr int CHUNKS = 8, CHUNK_ROWS = THREADS / CHUNKS; // of a row; rows the block copies at a time
-static_assert(CHUNK_ROWS % 8 == 0 && BLOCK_M % CHUNK_ROWS == 0, "rows of a thread are swizzled alike");
-
-__device__ __forceinline__ int chunk_offset() {
-    const int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-    return row * ROW_BYTES + swizzled(row, chunk) * 16;
-}
 
 // What a thread copies of `a`: `rows` are the addresses of the tile's rows, null for zeros.
 struct RowSource {

@@ -2,7 +2,7 @@
 #pragma once
 #include "mxfp4.cuh"
 #include "params.cuh"
-#include "ptx/global.cuh"
+#include "ptx/stream.cuh"
 #include "reduce.cuh"
 #include "step.cuh"
 #include "unaligned.cuh"
@@ -58,7 +58,7 @@ struct TileSource {
         for (int m = 0; m < MATRICES; m++) {
             const long long at = ahead * TILE_BYTES + m * second;
             if (p.w_aligned) {
-                to[m].codes = stream_128(codes + at), to[m].scales = *(const unsigned*)(scales + at);
+                to[m].codes = load_once_128<256>(codes + at), to[m].scales = *(const unsigned*)(scales + at);
             } else {
                 to[m].codes = load_bytes(codes + at, 16), to[m].scales = load_bytes(scales + at, 4).x;
             }

@@ -46,23 +46,13 @@ struct TokenTiles {
 
   private:
     __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
-        const int lane = threadIdx.x % 32, columns = (p.n + BLOCK_N - 1) / BLOCK_N;
-        int before = 0;
-        for (int at = 0; at < p.experts; at += 32) {
-            const int i = at + lane, local = i - p.local_first;
-            const bool mine = i < p.experts && local >= 0 && local < p.local_count;
+        const int columns = (p.n + BLOCK_N - 1) / BLOCK_N;
+        begins(p.experts, tile_begin, [&](int i) {
+            const int local = i - p.local_first;
+            const bool mine = local >= 0 && local < p.local_count;
             const int granules = mine ? (row_begin[i + 1] - row_begin[i] + GRANULE - 1) / GRANULE : 0;
-            const int own = (granules + MOST - 1) / MOST * columns;
-            int sum = own;
-#pragma unroll
-            for (int step = 1; step < 32; step *= 2) {
-                const int below = __shfl_up_sync(ALL_LANES, sum, step);
-                if (lane >= step) sum += below;
-            }
-            if (i < p.experts) tile_begin[i] = before + sum - own;
-            before += __shfl_sync(ALL_LANES, sum, 31);
-        }
-        if (lane == 0) tile_begin[p.experts] = before;
+            return (granules + MOST - 1) / MOST * columns;
+        });
     }
 };
 

@@ -40,6 +40,19 @@ __device__ __forceinline__ void offsets_at(const int* raw, const int (&index)[CO
     }
 }
 
+// Where each of `count` things begins that are side by side, of sizes `size(i)`, and where the last one ends. By a warp.
+template <class Size>
+__device__ __forceinline__ void begins(int count, int* out, Size size) {
+    const int lane = threadIdx.x % 32;
+    int before = 0;
+    for (int at = 0; at < count; at += 32) {
+        const int i = at + lane, own = i < count ? size(i) : 0, sum = running_sum(own);
+        if (i < count) out[i] = before + sum - own;
+        before += __shfl_sync(ALL_LANES, sum, 31);
+    }
+    if (lane == 0) out[count] = before;
+}
+
 // All `groups` + 1 of them into `out`; without `raw` there is one group of all rows.
 __device__ __forceinline__ void read_offsets(const int* raw, int groups, int upper, int* out) {
     const int lane = threadIdx.x % 32;
@@ -47,12 +60,7 @@ __device__ __forceinline__ void read_offsets(const int* raw, int groups, int upp
     for (int at = 0; at <= groups; at += 32) {
         const int i = at + lane;
         int most = i > groups ? 0 : raw ? clamped(raw[i], upper) : i == 0 ? 0 : upper;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int below = __shfl_up_sync(ALL_LANES, most, step);
-            if (lane >= step) most = max(most, below);
-        }
-        most = max(most, before);
+        most = max(running_max(most), before);
         if (i <= groups) out[i] = most;
         before = __shfl_sync(ALL_LANES, most, 31);
     }

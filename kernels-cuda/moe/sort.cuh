@@ -79,12 +79,7 @@ __device__ __forceinline__ void scan_buckets(const Sort& s, const Own& own, int*
     int thread_total = 0;
 #pragma unroll
     for (int i = 0; i < OWN_BUCKETS; i++) thread_total += own.total[i];
-    int offset = thread_total;
-#pragma unroll
-    for (int step = 1; step < LANES; step *= 2) {
-        const int below = __shfl_up_sync(ALL_LANES, offset, step);
-        if (lane >= step) offset += below;
-    }
+    int offset = running_sum(thread_total);
     if (lane == LANES - 1) warp_totals[warp] = offset;
     __syncthreads();
     offset -= thread_total;

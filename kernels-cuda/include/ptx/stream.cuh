@@ -1,11 +1,19 @@
 // Loads of what is read once.
 #pragma once
 
-// 16 bytes at a multiple of 16, past the L1 cache.
+// 16 bytes at a multiple of 16, past the L1 cache; L2 fetches FETCH bytes from memory.
+template <int FETCH>
 __device__ __forceinline__ uint4 load_once_128(const void* from) {
+    static_assert(FETCH == 128 || FETCH == 256, "what L2 can be asked for");
     uint4 words;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
-                 : "l"(from));
+    if constexpr (FETCH == 128) {
+        asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+                     : "l"(from));
+    } else {
+        asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+                     : "l"(from));
+    }
     return words;
 }
