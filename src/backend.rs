@@ -1,9 +1,13 @@
 //! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub(crate) mod choose;
 mod explain;
 mod replay;
 mod timing;
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub use choose::Choice;
 pub use explain::{Explain, Explanation, Rejected};
 pub use replay::Replay;
 pub use timing::Timing;

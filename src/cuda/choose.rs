@@ -2,23 +2,51 @@
 
 use super::{Cuda, plan::CudaOp};
 pub use crate::backend::Rejected;
+use crate::backend::choose::{self, Judge, Variant};
 use crate::backend::{Arch, Backend, DeviceInfo, Explain, Explanation, Hint};
-use crate::dtype::DType;
 use crate::error::Error;
 use dropless_kernels_cuda::{ARTIFACTS, Artifact};
 
 /// The chosen variant and those that stood before it in the table.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    pub(super) artifact: &'static Artifact,
-    /// Variants that were passed over, in the order of the table.
-    pub rejected: Vec<Rejected>,
+pub type Choice = crate::backend::Choice<Artifact>;
+
+impl Variant for Artifact {
+    fn name(&self) -> &'static str {
+        self.variant
+    }
 }
 
-impl Choice {
-    /// Name of the chosen variant.
-    pub fn variant(&self) -> &'static str {
-        self.artifact.variant
+/// A device, and the PTX version that its driver understands, times ten.
+struct Target<'a> {
+    device: &'a DeviceInfo,
+    ptx_version: u16,
+}
+
+impl<O: CudaOp> Judge<O> for Target<'_> {
+    const BACKEND: &'static str = Cuda::NAME;
+    const MADE: &'static str = "compiled";
+    type Variant = Artifact;
+
+    fn variants(&self) -> impl Iterator<Item = &'static Artifact> {
+        ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME))
+    }
+
+    fn limits(&self, op: &O) -> Result<(), String> {
+        op.limits()
+    }
+
+    fn may_run(&self, op: &O, artifact: &'static Artifact) -> Result<(), String> {
+        runs_on(artifact, self.device, self.ptx_version)?;
+        op.legal(artifact)?;
+        fits(op, artifact, self.device)
+    }
+
+    fn suits(&self, op: &O, artifact: &'static Artifact, hint: Hint<'_>) -> Result<(), String> {
+        op.suits(artifact, self.device, hint)
+    }
+
+    fn scratch_bytes(&self, op: &O, artifact: &'static Artifact) -> Result<usize, String> {
+        Ok(op.scratch_bytes(artifact, self.device))
     }
 }
 
@@ -28,72 +56,17 @@ impl Choice {
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Choice, Error> {
-    let mut rejected = Vec::new();
-    for (artifact, verdict) in verdicts(op, device, ptx_version, hint)? {
-        match verdict {
-            Ok(()) => return Ok(Choice { artifact, rejected }),
-            Err(reason) => rejected.push(Rejected { variant: artifact.variant, reason }),
-        }
-    }
-    let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
-    let reason = if lines.is_empty() { "no variant was compiled for it".into() } else { lines.join("\n") };
-    Err(Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason })
-}
-
-/// May each variant run, and should it? In the order of the table.
-fn verdicts<O: CudaOp>(
-    op: &O,
-    device: &DeviceInfo,
-    ptx_version: u16,
-    hint: Hint<'_>,
-) -> Result<impl Iterator<Item = (&'static Artifact, Result<(), String>)>, Error> {
-    let unsupported = |reason| Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason };
-    if let Some(operand) = op.operands().iter().find(|o| o.dtype == DType::F64) {
-        return Err(unsupported(format!("`{}` is f64, which only the cpu oracle takes", operand.name)));
-    }
-    op.limits().map_err(unsupported)?;
-    Ok(ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME)).map(move |artifact| {
-        let verdict = match hint.variant {
-            Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
-            Some(_) => may_run(op, artifact, device, ptx_version),
-            None => may_run(op, artifact, device, ptx_version).and_then(|()| op.suits(artifact, device, hint)),
-        };
-        (artifact, verdict)
-    }))
-}
-
-fn explain<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Explanation, Error> {
-    op.check()?;
-    let mut explanation = Explanation { chosen: None, rejected: Vec::new(), scratch_bytes: 0 };
-    for (artifact, verdict) in verdicts(op, device, ptx_version, hint)? {
-        let reason = match (verdict, explanation.chosen) {
-            (Ok(()), None) => {
-                explanation.chosen = Some(artifact.variant);
-                explanation.scratch_bytes = op.scratch_bytes(artifact, device);
-                continue;
-            }
-            (Ok(()), Some(chosen)) => format!("may run, but {chosen} stands before it in the table"),
-            (Err(reason), _) => reason,
-        };
-        explanation.rejected.push(Rejected { variant: artifact.variant, reason });
-    }
-    Ok(explanation)
+    choose::choose(&Target { device, ptx_version }, op, hint)
 }
 
 impl<O: CudaOp> Explain<O> for Cuda {
     fn explain(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
-        explain(op, device, u16::MAX, hint)
+        choose::explain(&Target { device, ptx_version: u16::MAX }, op, hint)
     }
 
     fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
-        explain(op, self.device(), self.device.ptx_version(), hint)
+        choose::explain(&Target { device: self.device(), ptx_version: self.device.ptx_version() }, op, hint)
     }
-}
-
-fn may_run<O: CudaOp>(op: &O, artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result<(), String> {
-    runs_on(artifact, device, ptx_version)?;
-    op.legal(artifact)?;
-    fits(op, artifact, device)
 }
 
 /// Is there the shared memory that the variant's blocks take?
@@ -127,6 +100,7 @@ fn runs_on(artifact: &Artifact, device: &DeviceInfo, ptx_version: u16) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::DType;
     use crate::op::moe::{DispatchSpec, RouteSpec, Score, SortSpec};
     use crate::op::{EmbeddingSpec, RmsNormSpec};
 

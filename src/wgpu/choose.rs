@@ -4,23 +4,56 @@ use super::Wgpu;
 use super::device::Capabilities;
 use super::plan::WgpuOp;
 pub use crate::backend::Rejected;
+use crate::backend::choose::{self, Judge, Variant};
 use crate::backend::{Backend, DeviceInfo, Explain, Explanation, Hint};
-use crate::dtype::DType;
 use crate::error::Error;
 use dropless_kernels_wgsl::{ARTIFACTS, Artifact};
 
 /// The chosen variant and those that stood before it in the table.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    pub(super) artifact: &'static Artifact,
-    /// Variants that were passed over, in the order of the table.
-    pub rejected: Vec<Rejected>,
+pub type Choice = crate::backend::Choice<Artifact>;
+
+impl Variant for Artifact {
+    fn name(&self) -> &'static str {
+        self.variant
+    }
 }
 
-impl Choice {
-    /// Name of the chosen variant.
-    pub fn variant(&self) -> &'static str {
-        self.artifact.variant
+impl<O: WgpuOp> Judge<O> for Capabilities {
+    const BACKEND: &'static str = Wgpu::NAME;
+    const MADE: &'static str = "written";
+    type Variant = Artifact;
+
+    fn variants(&self) -> impl Iterator<Item = &'static Artifact> {
+        ARTIFACTS.iter().filter(|a| a.op == O::NAME)
+    }
+
+    fn limits(&self, op: &O) -> Result<(), String> {
+        for operand in op.operands().iter().filter(|o| !op.windowed(o.name)) {
+            let bytes = operand.shape.len().saturating_mul(operand.dtype.bytes()) as u64;
+            fits(operand.name, bytes, self)?;
+        }
+        op.limits()
+    }
+
+    fn may_run(&self, op: &O, artifact: &'static Artifact) -> Result<(), String> {
+        for name in artifact.needs {
+            if wgpu::Features::from_name(name).is_none_or(|feature| !self.features.contains(feature)) {
+                return Err(format!("needs the feature {name}, which the device was not opened with"));
+            }
+        }
+        let (threads, most) = (artifact.size("THREADS"), self.limits.max_compute_invocations_per_workgroup);
+        if threads > most {
+            return Err(format!("workgroups have {threads} invocations, the device takes {most}"));
+        }
+        op.legal(artifact)
+    }
+
+    fn suits(&self, op: &O, artifact: &'static Artifact, hint: Hint<'_>) -> Result<(), String> {
+        op.suits(artifact, hint)
+    }
+
+    fn scratch_bytes(&self, op: &O, artifact: &'static Artifact) -> Result<usize, String> {
+        op.launches(artifact, self).map(|launches| launches.scratch)
     }
 }
 
@@ -30,85 +63,18 @@ impl Choice {
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub fn choose<O: WgpuOp>(op: &O, device: &Capabilities, hint: Hint<'_>) -> Result<Choice, Error> {
-    let mut rejected = Vec::new();
-    for (artifact, verdict) in verdicts(op, device, hint)? {
-        match verdict {
-            Ok(()) => return Ok(Choice { artifact, rejected }),
-            Err(reason) => rejected.push(Rejected { variant: artifact.variant, reason }),
-        }
-    }
-    let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
-    let reason = if lines.is_empty() { "no variant was written for it".into() } else { lines.join("\n") };
-    Err(Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason })
-}
-
-/// May each variant run, and should it? In the order of the table.
-fn verdicts<O: WgpuOp>(
-    op: &O,
-    device: &Capabilities,
-    hint: Hint<'_>,
-) -> Result<impl Iterator<Item = (&'static Artifact, Result<(), String>)>, Error> {
-    let unsupported = |reason| Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason };
-    let operands = op.operands();
-    if let Some(operand) = operands.iter().find(|o| o.dtype == DType::F64) {
-        return Err(unsupported(format!("`{}` is f64, which only the cpu oracle takes", operand.name)));
-    }
-    for operand in operands.iter().filter(|o| !op.windowed(o.name)) {
-        let bytes = operand.shape.len().saturating_mul(operand.dtype.bytes()) as u64;
-        fits(operand.name, bytes, device).map_err(unsupported)?;
-    }
-    op.limits().map_err(unsupported)?;
-    Ok(ARTIFACTS.iter().filter(|a| a.op == O::NAME).map(move |artifact| {
-        let verdict = match hint.variant {
-            Some(name) if name != artifact.variant => Err(format!("variant `{name}` was asked for")),
-            Some(_) => may_run(op, artifact, device),
-            None => may_run(op, artifact, device).and_then(|()| op.suits(artifact, hint)),
-        };
-        (artifact, verdict)
-    }))
-}
-
-fn explain<O: WgpuOp>(op: &O, device: &Capabilities, hint: Hint<'_>) -> Result<Explanation, Error> {
-    op.check()?;
-    let mut explanation = Explanation { chosen: None, rejected: Vec::new(), scratch_bytes: 0 };
-    for (artifact, verdict) in verdicts(op, device, hint)? {
-        let verdict = verdict.and_then(|()| op.launches(artifact, device));
-        let reason = match (verdict, explanation.chosen) {
-            (Ok(launches), None) => {
-                explanation.chosen = Some(artifact.variant);
-                explanation.scratch_bytes = launches.scratch;
-                continue;
-            }
-            (Ok(_), Some(chosen)) => format!("may run, but {chosen} stands before it in the table"),
-            (Err(reason), _) => reason,
-        };
-        explanation.rejected.push(Rejected { variant: artifact.variant, reason });
-    }
-    Ok(explanation)
+    choose::choose(device, op, hint)
 }
 
 impl<O: WgpuOp> Explain<O> for Wgpu {
     /// With the limits of WebGPU's default, which every device has.
     fn explain(op: &O, _: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
-        explain(op, &Capabilities::default(), hint)
+        choose::explain(&Capabilities::default(), op, hint)
     }
 
     fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
-        explain(op, self.capabilities(), hint)
+        choose::explain(self.capabilities(), op, hint)
     }
-}
-
-fn may_run<O: WgpuOp>(op: &O, artifact: &Artifact, device: &Capabilities) -> Result<(), String> {
-    for name in artifact.needs {
-        if wgpu::Features::from_name(name).is_none_or(|feature| !device.features.contains(feature)) {
-            return Err(format!("needs the feature {name}, which the device was not opened with"));
-        }
-    }
-    let (threads, most) = (artifact.size("THREADS"), device.limits.max_compute_invocations_per_workgroup);
-    if threads > most {
-        return Err(format!("workgroups have {threads} invocations, the device takes {most}"));
-    }
-    op.legal(artifact)
 }
 
 /// May an operand of so many bytes be bound?
@@ -126,6 +92,7 @@ pub(super) fn fits(operand: &str, bytes: u64, device: &Capabilities) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::DType;
     use crate::op::{EmbeddingSpec, GroupedGemmSpec, RmsNormSpec};
 
     const OP: EmbeddingSpec = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
