@@ -280,7 +280,8 @@ template <class T> struct Multiplier {
     // Through this warp's own part of the queries, which nobody needs any more.
     template <class Out>
     __device__ __forceinline__ void store_pieces(Out, const Job& job, int slot, const float (&scale)[2]) {
-        if constexpr (!Q_HELD) sync_threads(1 + group, 128); // the whole warpgroup multiplied with them
+        if constexpr (Q_HELD) __syncwarp(); // lanes read each other's rows in `begin`
+        else sync_threads(1 + group, 128);  // the whole warpgroup multiplied with them
         const Tile& t = job.t;
         const unsigned rows = q_shared(slot) + 16 * warp * 128;
 #pragma unroll

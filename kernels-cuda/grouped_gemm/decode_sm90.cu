@@ -32,8 +32,8 @@ struct Stages {
     __device__ __forceinline__ unsigned full(unsigned stage) const { return shared + BARRIERS_AT + stage * 8; }
     __device__ __forceinline__ unsigned empty(unsigned stage) const { return full(STAGES + stage); }
     __device__ __forceinline__ unsigned good(int warp) const { return shared + GOOD_AT + warp * 4; }
-    // The parts of a warp's rows are there; are added up. One lane arrives for its warp behind __syncwarp, which orders the other
-    // lanes' accesses before it; racecheck looks at the threads that arrive alone, and reports the sums that pass here.
+    // The parts of a warp's rows are there; are added up. Every lane arrives for what it wrote and read itself: racecheck does not
+    // see that __syncwarp orders the others' accesses before the arrival of one.
     __device__ __forceinline__ unsigned parts_full(int tile) const { return full(2 * STAGES + tile); }
     __device__ __forceinline__ unsigned parts_empty(int tile) const { return full(2 * STAGES + TILES + tile); }
     __device__ __forceinline__ unsigned part(int tile, int split) const {
@@ -201,8 +201,7 @@ __device__ __forceinline__ bool run_tile(const GroupedGemmParams& p, const Token
         }
         good = __all_sync(ALL_LANES, good);
         if (lane == 0) store_shared_32(stages.good(warp), good);
-        __syncwarp();
-        if (lane == 0) barrier_arrive(stages.parts_full(own));
+        barrier_arrive(stages.parts_full(own));
         return true;
     }
     const TokenTile tile = walk.tile(p, tiles);
@@ -221,8 +220,7 @@ __device__ __forceinline__ bool run_tile(const GroupedGemmParams& p, const Token
                 d[4 * j + 2] += __uint_as_float(part.z), d[4 * j + 3] += __uint_as_float(part.w);
             }
         }
-        __syncwarp();
-        if (lane == 0) barrier_arrive(stages.parts_empty(own));
+        barrier_arrive(stages.parts_empty(own));
     }
     store_direct<N>(p, tile, col, d, low, high);
     return good || col >= p.n; // rows past the end have no scales
@@ -265,8 +263,8 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) grouped_gemm_decode(
             barrier_init(stages.empty(i), CONSUMERS);
         }
         for (int i = 0; i < TILES; i++) {
-            barrier_init(stages.parts_full(i), SPLITS - 1);
-            barrier_init(stages.parts_empty(i), 1);
+            barrier_init(stages.parts_full(i), 32 * (SPLITS - 1));
+            barrier_init(stages.parts_empty(i), 32);
         }
         barrier_init_fence();
     }
