@@ -5,6 +5,7 @@
 //! the engine uses. Programs without an engine take [`Cuda::new`] and the [`Runtime`](crate::Runtime).
 
 mod argmax;
+mod capability;
 pub mod choose;
 mod discover;
 mod driver;
@@ -23,6 +24,7 @@ mod swiglu;
 mod tensor_map;
 mod tiles;
 
+pub use capability::{CAPABILITIES, Capability};
 pub use discover::{devices, kernels, variants};
 pub use graph::Graph;
 pub use memory::CudaBuffer;
@@ -47,7 +49,16 @@ impl Cuda {
     /// # Errors
     /// [`Error::Unavailable`] where there is no driver, one older than CUDA 12.0, or no such device.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
-        Ok(Cuda { device: Arc::new(Device::primary(ordinal)?) })
+        Ok(Cuda { device: Arc::new(Device::primary(ordinal, None)?) })
+    }
+
+    /// The same, used as a device of an earlier compute capability: every op runs the variant that it would run there. For tests
+    /// and comparisons.
+    ///
+    /// # Errors
+    /// As [`Cuda::new`] and [`Capability::limit`].
+    pub fn new_as(ordinal: usize, capability: Capability) -> Result<Self, Error> {
+        Ok(Cuda { device: Arc::new(Device::primary(ordinal, Some(capability))?) })
     }
 
     /// A `CUcontext` of the engine's, on the device of this number. It is borrowed, never destroyed.

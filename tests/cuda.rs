@@ -1,10 +1,11 @@
 //! The CUDA backend on whatever device is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names cuda.
 #![cfg(all(feature = "cuda", feature = "testing"))]
 
+use dropless::cuda::CAPABILITIES;
 use dropless::gpt_oss::{Config, Feed, Forward, Layout, Model, Options, RandomWeights};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Status, conform, present};
-use dropless::{AllOps, Cpu, Cuda, DType, Error, Replay};
+use dropless::{AllOps, Backend, Cpu, Cuda, DType, Error, Replay};
 use std::sync::Arc;
 
 fn device() -> Option<Cuda> {
@@ -36,6 +37,24 @@ fn a_device_that_is_not_there_is_refused_in_words() {
 fn every_case_of_every_op() {
     let Some(cuda) = device() else { return };
     assert_all_passed(&conform::run(&cuda, &Filter::default(), |_| {}));
+}
+
+/// What earlier devices would run, chosen as there. A capability that this device does not reach is refused in words.
+#[test]
+fn every_case_as_an_earlier_device() {
+    if device().is_none() {
+        return;
+    }
+    for capability in CAPABILITIES {
+        match Cuda::new_as(0, capability) {
+            Ok(cuda) => {
+                eprintln!("{}", cuda.device().name);
+                assert_all_passed(&conform::run(&cuda, &Filter::default(), |_| {}));
+            }
+            Err(Error::Input { problem, .. }) => assert!(problem.contains("later than"), "{problem}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 /// Each variant on every case that it may run, whether the chooser would take it or not. What it may not run is refused and

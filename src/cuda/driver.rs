@@ -1,6 +1,6 @@
 //! Contexts, modules and launches: everything that talks to the driver, but for memory.
 
-use super::Stream;
+use super::{Capability, Stream};
 use crate::backend::{Arch, DeviceInfo};
 use crate::error::Error;
 use bytemuck::Pod;
@@ -59,26 +59,35 @@ fn unavailable(reason: impl Into<String>) -> Error {
 }
 
 impl Device {
-    pub(super) fn primary(ordinal: usize) -> Result<Self, Error> {
+    /// `limit`: the capability that it is used as, where that is not its own.
+    pub(super) fn primary(ordinal: usize, limit: Option<Capability>) -> Result<Self, Error> {
         let device = find(ordinal)?;
+        let own = describe(device).map_err(said("asking about a device"))?;
+        let info = limit.map_or_else(|| Ok(own.clone()), |capability| capability.limit(&own))?;
         // SAFETY: `device` comes from the driver.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(said("cuDevicePrimaryCtxRetain"))?;
-        Device::open(context, Some(device), device)
+        Device::open(context, Some(device), device, info)
     }
 
     /// # Safety
     /// `context` is a live context of that device and outlives the result.
     pub(super) unsafe fn borrowed(context: *mut c_void, ordinal: usize) -> Result<Self, Error> {
         let device = find(ordinal)?;
-        Device::open(context.cast(), None, device)
+        let info = describe(device).map_err(said("asking about a device"))?;
+        Device::open(context.cast(), None, device, info)
     }
 
-    fn open(context: sys::CUcontext, primary: Option<sys::CUdevice>, device: sys::CUdevice) -> Result<Self, Error> {
+    fn open(
+        context: sys::CUcontext,
+        primary: Option<sys::CUdevice>,
+        device: sys::CUdevice,
+        info: DeviceInfo,
+    ) -> Result<Self, Error> {
         let mut new = Device {
             context,
             primary,
             stream: std::ptr::null_mut(),
-            info: describe(device).map_err(said("asking about a device"))?,
+            info,
             cache_bytes: cache_bytes(device).map_err(said("asking about a device"))?,
             ptx_version: ptx_version(driver_version().map_err(said("cuDriverGetVersion"))?),
             modules: Mutex::new(HashMap::new()),

@@ -55,9 +55,14 @@ impl Known {
         KNOWN.iter().find(|k| k.name == name).or_else(|| KNOWN.iter().find(|k| k.arch_name() == name))
     }
 
-    /// The known device that this is, if it is one. The multiprocessors must agree: a label may have several boards.
+    /// The known device that this is, if it is one. The multiprocessors must agree: a label may have several boards. The
+    /// architecture may be an earlier one, which the device is used as.
     pub fn of(device: &DeviceInfo) -> Option<&'static Known> {
-        Known::labelled(&device.name).filter(|k| k.arch == device.arch && k.units == device.units)
+        let used_as = |k: &&Known| match (k.arch, device.arch) {
+            (Arch::Sm(own), Arch::Sm(used)) => used <= own,
+            (own, used) => used == own,
+        };
+        Known::labelled(&device.name).filter(|k| used_as(k) && k.units == device.units)
     }
 
     /// The one whose label stands in a driver's name for it, as whole words.
@@ -105,6 +110,8 @@ mod tests {
         assert_eq!(of("NVIDIA GH200 480GB", 90, 132), None);
         assert_eq!(of("NVIDIA A100-SXM4-80GB", 80, 108), Some("a100"));
         assert_eq!(of("NVIDIA H100 PCIe", 90, 114), None);
+        assert_eq!(of("NVIDIA H200 as 8.0", 80, 132), Some("h200"));
+        assert_eq!(of("NVIDIA A100-SXM4-80GB", 90, 108), None);
         assert!(KNOWN.iter().all(|k| Known::of(&k.info()) == Some(k)));
     }
 

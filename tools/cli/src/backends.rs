@@ -1,6 +1,8 @@
 //! Which backends a command runs on.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use dropless::Error;
+use dropless::cuda::{Capability, Cuda};
 use dropless::devices::{BACKENDS, Discovery, discover, discover_one, required};
 use std::collections::BTreeMap;
 
@@ -13,6 +15,38 @@ pub enum Choice {
     Cuda,
     /// Vulkan, Metal or DX12.
     Wgpu,
+}
+
+/// How the CUDA device is opened.
+#[derive(clap::Args)]
+pub struct CudaArgs {
+    /// Use the CUDA device as one of this earlier compute capability, with the kernels that would run there: 7.5, 8.0, 8.6, 8.9
+    #[arg(long, value_name = "X.Y")]
+    pub capability: Option<Capability>,
+}
+
+impl CudaArgs {
+    /// The first device.
+    pub fn open(&self) -> Result<Cuda, Error> {
+        match self.capability {
+            Some(capability) => Cuda::new_as(0, capability),
+            None => Cuda::new(0),
+        }
+    }
+
+    /// The first device's name, as it is used.
+    pub fn label(&self, name: &str) -> String {
+        self.capability.map_or_else(|| name.into(), |capability| format!("{name} as {capability}"))
+    }
+
+    /// Options of a backend that does not run are refused.
+    pub fn check(&self, chosen: &[Choice]) -> anyhow::Result<()> {
+        ensure!(
+            self.capability.is_none() || chosen.contains(&Choice::Cuda),
+            "--capability is the cuda backend's, which is not asked for"
+        );
+        Ok(())
+    }
 }
 
 /// The backends asked for, or every one that is found and has kernels; and why the others are not among them. Absence of

@@ -5,11 +5,10 @@ mod goals;
 mod html;
 mod lines;
 
-use crate::backends::{self, Choice};
+use crate::backends::{self, Choice, CudaArgs};
 use crate::output;
 use anyhow::Context;
 use clap::ValueEnum;
-use dropless::cuda::Cuda;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
 use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run as measure};
@@ -26,6 +25,8 @@ pub struct Args {
     /// Backend to measure
     #[arg(long, default_value = "cuda")]
     backend: String,
+    #[command(flatten)]
+    cuda: CudaArgs,
     /// Ops to measure [default: all]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     op: Vec<String>,
@@ -95,10 +96,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Before the minutes of measuring: files that cannot be read.
     let goals = args.goals.as_deref().map(goals::read).transpose()?;
     let before = args.compare.as_deref().map(compare::read).transpose()?;
-    let report = match backends::one(&args.backend)? {
+    let choice = backends::one(&args.backend)?;
+    args.cuda.check(&[choice])?;
+    let report = match choice {
         Choice::Cpu => on(&Arc::new(Cpu::new()), args)?,
         Choice::Wgpu => on(&Arc::new(Wgpu::new(0)?), args)?,
-        Choice::Cuda => on(&Arc::new(Cuda::new(0)?), args)?,
+        Choice::Cuda => on(&Arc::new(args.cuda.open()?), args)?,
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
@@ -164,7 +167,7 @@ fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args) -> anyhow::Result<Repor
         model,
     };
     let bar = output::spinner();
-    let report = measure(backend, &options, &about(&args.backend), |what| {
+    let report = measure(backend, &options, &about(args), |what| {
         bar.set_message(what.to_string());
         bar.inc(1);
     })?;
@@ -173,11 +176,11 @@ fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args) -> anyhow::Result<Repor
 }
 
 /// What the first device of a backend says of itself, and what this build was made from.
-fn about(backend: &str) -> About {
-    let found = discover_one(backend).and_then(|d| d.devices.ok()).and_then(|devices| devices.into_iter().next());
+fn about(args: &Args) -> About {
+    let found = discover_one(&args.backend).and_then(|d| d.devices.ok()).and_then(|devices| devices.into_iter().next());
     let (device, driver) = found.map(|d| (d.name, d.driver)).unwrap_or_default();
     let commit = option_env!("DROPLESS_COMMIT").unwrap_or(concat!("v", env!("CARGO_PKG_VERSION")));
-    About { backend: backend.into(), device, driver, commit: commit.into() }
+    About { backend: args.backend.clone(), device: args.cuda.label(&device), driver, commit: commit.into() }
 }
 
 fn print(text: &str) -> std::io::Result<()> {

@@ -1,6 +1,8 @@
 //! `dropless devices`.
 
 use crate::output::{self, Format};
+use dropless::Backend;
+use dropless::cuda::Cuda;
 use dropless::devices::{Discovery, discover};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -63,16 +65,17 @@ fn rows(found: &Discovery) -> Vec<Row> {
                 arch: Some(device.arch.clone()),
                 driver: Some(device.driver.clone()),
                 memory_bytes: (device.memory > 0).then_some(device.memory),
-                note: abilities(found.kernels),
+                note: abilities(found),
             })
             .collect(),
     }
 }
 
-fn abilities(kernels: Option<usize>) -> String {
-    match kernels {
+fn abilities(found: &Discovery) -> String {
+    match found.kernels {
         None => "every op, in Rust".into(),
         Some(0) => "found, but this version ships no kernels for it".into(),
+        Some(n) if found.backend == Cuda::NAME => format!("{n} kernels; also as an earlier device (--capability X.Y)"),
         Some(n) => format!("{n} kernels"),
     }
 }

@@ -1,24 +1,24 @@
 //! `dropless explain`: which kernel would run, why none of the others, and how fast it could be. Needs no device.
 
 mod predict;
+mod print;
 mod shape;
+mod target;
 mod values;
 
-use crate::bench::{number, read_json};
+use crate::backends::CudaArgs;
+use crate::bench::read_json;
 use crate::output::{self, Format};
 use anyhow::{Context, bail, ensure};
-use dropless::backend::DeviceInfo;
-use dropless::cuda::Cuda;
-use dropless::devices::BACKENDS;
 use dropless::devices::known::{KNOWN, Known};
-use dropless::op::Op;
 use dropless::testing::bench::{Report, RowSpecs, Select, specs};
-use dropless::{Backend, Cpu, Error, Explain, Explanation, Hint, Wgpu, each_spec};
+use dropless::{Explanation, Hint, each_spec};
 use predict::{Asked, Prediction, predict};
+use print::print;
 use serde::Serialize;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use target::Target;
 
 /// What `dropless bench --backend cuda --json FILE` wrote on an H200.
 const MEASURED: &str = include_str!("../measured/h200.json");
@@ -46,6 +46,8 @@ pub struct Args {
     /// Device by name or architecture: h200, sm_90 [default: the one that is here, else h200]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    #[command(flatten)]
+    cuda: CudaArgs,
     /// Rows of a typical call, where that is less than the shape's
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
@@ -151,70 +153,6 @@ fn rows(args: &Args) -> anyhow::Result<Vec<RowSpecs>> {
     if only_shapes { rows.context("with --shape it is an op of the library") } else { Ok(rows?) }
 }
 
-/// The device that is asked about.
-enum Target {
-    /// The backend on a device that need not be here.
-    Named(&'static Known),
-    Here(Cuda),
-    Cpu(Cpu),
-    Wgpu(Wgpu),
-}
-
-impl Target {
-    fn new(args: &Args) -> anyhow::Result<Target> {
-        let named = |name: &str| {
-            let names: Vec<String> = KNOWN.iter().map(|k| format!("{} ({})", k.name, k.arch_name())).collect();
-            Known::named(name).with_context(|| format!("there is no device {name:?}; known are {}", names.join(", ")))
-        };
-        match (args.backend.as_str(), &args.device) {
-            ("cpu", None) => Ok(Target::Cpu(Cpu::new())),
-            ("cpu", Some(_)) => bail!("--device names a GPU, the cpu backend runs on this machine"),
-            ("cuda", Some(name)) => Ok(Target::Named(named(name)?)),
-            ("cuda", None) => Ok(match Cuda::new(0) {
-                Ok(cuda) => Target::Here(cuda),
-                Err(_) => Target::Named(named("h200")?),
-            }),
-            ("wgpu", None) => Ok(Target::Wgpu(Wgpu::new(0)?)),
-            ("wgpu", Some(_)) => {
-                bail!("--device names a GPU of cuda's, the wgpu backend answers for the adapter that is here")
-            }
-            (other, _) if BACKENDS.contains(&other) => bail!("this version ships no kernels for {other}"),
-            (other, _) => bail!("there is no backend {other:?}; there are {}", BACKENDS.join(", ")),
-        }
-    }
-
-    fn backend(&self) -> &'static str {
-        match self {
-            Target::Cpu(_) => Cpu::NAME,
-            Target::Wgpu(_) => Wgpu::NAME,
-            _ => Cuda::NAME,
-        }
-    }
-
-    fn device(&self) -> DeviceInfo {
-        match self {
-            Target::Named(known) => known.info(),
-            Target::Here(cuda) => cuda.device().clone(),
-            Target::Cpu(cpu) => cpu.device().clone(),
-            Target::Wgpu(wgpu) => wgpu.device().clone(),
-        }
-    }
-
-    fn explain<O: Op>(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error>
-    where
-        Cpu: Explain<O>,
-        Cuda: Explain<O>,
-        Wgpu: Explain<O>,
-    {
-        match self {
-            Target::Named(known) => Cuda::explain(op, &known.info(), hint),
-            Target::Here(cuda) => cuda.explain_here(op, hint),
-            Target::Cpu(cpu) => cpu.explain_here(op, hint),
-            Target::Wgpu(wgpu) => wgpu.explain_here(op, hint),
-        }
-    }
-}
-
 fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: &Report) -> anyhow::Result<Explained> {
     let hint = Hint { rows: args.rows, variant: args.variant.as_deref() };
     let mut kernels = Vec::new();
@@ -225,10 +163,7 @@ fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: &Report) -> a
         kernels.push(Kernel { op: spec.name(), variant, scratch_bytes, rejected });
     }
     let device = target.device();
-    let known = match target {
-        Target::Named(known) => Some(*known),
-        _ => Known::of(&device),
-    };
+    let known = Known::of(&device);
     let prediction = predicted(row, &kernels, known, measured);
     let (predicted_us, prediction) = match prediction {
         Ok(p) => (Some(p.us), p.from),
@@ -276,38 +211,5 @@ fn predicted(
             Ok(Prediction { us, from: "the sum of its kernels".into() })
         }
         one => one,
-    }
-}
-
-fn print(e: &Explained) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let tokens = e.tokens.map_or(String::new(), |t| format!(", {t} tokens"));
-    let case = if e.case.is_empty() { String::new() } else { format!(" {}", e.case) };
-    writeln!(out, "{}{case}{tokens}, {} on {}", e.op, e.backend, e.device)?;
-    for k in &e.kernels {
-        let scratch =
-            if k.scratch_bytes > 0 { format!(", {} of scratch", bytes(k.scratch_bytes as f64)) } else { String::new() };
-        writeln!(out, "  {}: {}{scratch}", k.op, k.variant.unwrap_or("no variant may run"))?;
-        for r in &k.rejected {
-            writeln!(out, "    not {}: {}", r.variant, r.reason)?;
-        }
-    }
-    writeln!(out, "  work: {} GFLOP, {}", number(e.flops as f64 * 1e-9), bytes(e.bytes as f64))?;
-    if let Some(Roof { us, bound, gbps, tflops, source, .. }) = &e.roof {
-        writeln!(out, "  roof: {} us, {bound} binds ({gbps} GB/s and {tflops} TFLOP/s, {source})", number(*us))?;
-    }
-    let predicted = e.predicted_us.map_or("-".into(), |us| format!("{} us", number(us)));
-    writeln!(out, "  predicted: {predicted} ({})", e.prediction)?;
-    let roofs: Vec<String> = e.roofs.iter().map(|r| format!("{} {} us", r.device, number(r.us))).collect();
-    writeln!(out, "  roof elsewhere: {}", roofs.join(", "))?;
-    Ok(())
-}
-
-fn bytes(n: f64) -> String {
-    match n {
-        1e9.. => format!("{} GB", number(n * 1e-9)),
-        1e6.. => format!("{} MB", number(n * 1e-6)),
-        1e3.. => format!("{} kB", number(n * 1e-3)),
-        _ => format!("{n} bytes"),
     }
 }

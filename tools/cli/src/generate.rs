@@ -1,10 +1,9 @@
 //! `dropless generate`: text or tokens in, text or tokens out.
 
-use crate::backends::{self, Choice};
+use crate::backends::{self, Choice, CudaArgs};
 use crate::output;
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use dropless::cuda::Cuda;
 use dropless::gpt_oss::generate::{Request, Sampler, Sampling, generate};
 use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
@@ -27,6 +26,8 @@ pub struct Args {
     /// Backend to run on
     #[arg(long, default_value = "cpu")]
     backend: String,
+    #[command(flatten)]
+    cuda: CudaArgs,
     /// What to say to the model
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
@@ -78,10 +79,12 @@ const CPU_CHUNK: usize = 128;
 const DEVICE_CHUNK: usize = 8192;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match backends::one(&args.backend)? {
+    let choice = backends::one(&args.backend)?;
+    args.cuda.check(&[choice])?;
+    match choice {
         Choice::Cpu => run_on(Cpu::new(), DType::F32, CPU_CHUNK, args),
         Choice::Wgpu => run_on(Wgpu::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
-        Choice::Cuda => run_on(Cuda::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
+        Choice::Cuda => run_on(args.cuda.open()?, DType::Bf16, DEVICE_CHUNK, args),
     }
 }
 

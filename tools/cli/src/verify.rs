@@ -1,9 +1,9 @@
 //! `dropless verify`: every op on every backend found, against the reference and the golden vectors.
 
-use crate::backends::{self, Choice};
+use crate::backends::{self, Choice, CudaArgs};
 use crate::output::{self, Format};
 use clap::ValueEnum;
-use dropless::cuda::{Cuda, variants};
+use dropless::cuda::variants;
 use dropless::kernel::AllOps;
 use dropless::testing::conform::{Same, same};
 use dropless::testing::vectors::{Class, Vectors};
@@ -27,6 +27,8 @@ pub struct Args {
     /// Cases whose name contains one of these [default: all]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     case: Vec<String>,
+    #[command(flatten)]
+    cuda: CudaArgs,
     /// Force this variant of the kernels
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
@@ -87,6 +89,7 @@ struct Outcome {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (chosen, absent) = backends::choose(&args.backend)?;
+    args.cuda.check(&chosen)?;
     let vectors = match &args.vectors {
         Some(folder) => Vectors::open(folder)?,
         None => Vectors::bundled()?,
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             Choice::Cuda => {
                 let class = args.class.map_or(Class::Bf16, Class::from);
-                judge(&Arc::new(Cuda::new(0)?), class, args, &vectors, &filter, &mut rows);
+                judge(&Arc::new(args.cuda.open()?), class, args, &vectors, &filter, &mut rows);
             }
             Choice::Wgpu => {
                 let class = args.class.map_or(Class::Bf16, Class::from);
