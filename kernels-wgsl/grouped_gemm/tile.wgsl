@@ -7,19 +7,21 @@ struct Tile {
 
 var<workgroup> tile: Tile;
 
-fn find_tile(index: i32) -> Tile {
+// Leaves the tile of this number in `tile`: the invocation that finds it writes it.
+fn find_tile(index: i32, lane: u32) {
     if (GROUPED == 0u) {
         let first = index * i32(BLOCK_M);
-        return Tile(select(-1, 0, first < p.rows), first, min(first + i32(BLOCK_M), p.rows));
+        if (lane == 0u) { tile = Tile(select(-1, 0, first < p.rows), first, min(first + i32(BLOCK_M), p.rows)); }
+        return;
     }
-    if (index >= tile_begin(p.experts)) { return Tile(-1, 0, 0); }
-    // The last expert that starts at or before it.
-    var e = 0u;
-    for (var step = 512u; step > 0u; step /= 2u) {
-        if (e + step < p.experts && tile_begin(e + step) <= index) { e += step; }
+    if (lane == 0u && index >= tile_begin(p.experts)) { tile = Tile(-1, 0, 0); }
+    for (var e = lane; e < p.experts; e += THREADS) {
+        let begin = tile_begin(e);
+        if (begin <= index && index < tile_begin(e + 1u)) {
+            let first = row_begin(e) + (index - begin) * i32(BLOCK_M);
+            tile = Tile(i32(e), first, min(first + i32(BLOCK_M), row_begin(e + 1u)));
+        }
     }
-    let first = row_begin(e) + (index - tile_begin(e)) * i32(BLOCK_M);
-    return Tile(i32(e), first, min(first + i32(BLOCK_M), row_begin(e + 1u)));
 }
 
 // Row of `a` that row r reads, -1 where a gather points outside.

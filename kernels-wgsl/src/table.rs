@@ -5,9 +5,45 @@ use super::{Artifact, Kernel};
 const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "grouped_gemm/schedule.wgsl");
 const COMBINE: Kernel =
     kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
+const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
+        "grouped_gemm/tile.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/tiled.wgsl");
+const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
+    "grouped_gemm/tile.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/dense.wgsl");
+const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
+        "grouped_gemm/tile.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/tiled.wgsl");
+const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
+    "grouped_gemm/tile.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
 
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        op: "grouped_gemm",
+        variant: "tiled_1",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 32), ("CHUNK", 48)],
+        kernels: &[SCHEDULE, TILED_1, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "tiled_4",
+        needs: &[],
+        sizes: &[("THREADS", 128), ("BLOCK_M", 4), ("BLOCK_N", 32), ("CHUNK", 8)],
+        kernels: &[SCHEDULE, TILED_4, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "dense_1",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 8), ("CHUNK", 3072)],
+        kernels: &[SCHEDULE, DENSE_1, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "dense_4",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 8), ("CHUNK", 512)],
+        kernels: &[SCHEDULE, DENSE_4, COMBINE],
+    },
     Artifact {
         op: "grouped_gemm",
         variant: "few_rows",

@@ -102,6 +102,10 @@ impl<'a> Operands<'a> {
             return Err(problem(format!("needs {end} bytes of its buffer, whole words counted; there are {have}")));
         }
         fits(name, end - offset, &self.device.capabilities).map_err(problem)?;
+        let stride = match binding.kind {
+            Kind::Vectors(dtype) => stride * dtype.bytes() / element as usize,
+            _ => stride,
+        };
         let stride = u32::try_from(stride).map_err(|_| problem(format!("has rows {stride} elements apart")))?;
         Ok(Place { buffer: mem.buffer, offset, size: end - offset, view: [(skipped / element) as u32, stride] })
     }
@@ -116,5 +120,6 @@ fn element_bytes(kind: Kind) -> u64 {
         Kind::Reads(dtype) | Kind::Writes(dtype) => dtype.bytes() as u64,
         Kind::Ints | Kind::Status => 4,
         Kind::Bytes => 1,
+        Kind::Vectors(_) => 16,
     }
 }

@@ -5,12 +5,12 @@ use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
 use crate::backend::Hint;
 use crate::dtype::DType;
-use crate::op::{Epilogue, GroupedGemmSpec, Op, Swiglu, WeightFormat};
+use crate::op::{Epilogue, GateUp, GroupedGemmSpec, Op, Swiglu, WeightFormat};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
 
 /// Rows an expert up to which they are few: at 8, weights are read twice, and an H200 takes 27 % longer than with wide tiles.
-const FEW_ROWS: usize = 4;
+const FEW_ROWS: f64 = 4.0;
 
 /// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up.
 struct Scratch {
@@ -38,6 +38,11 @@ fn scheduled(launch: Launch, op: &GroupedGemmSpec, scratch: &Scratch) -> Launch 
     }
 }
 
+/// Are weights read 16 bytes at a time?
+fn streams(artifact: &Artifact) -> bool {
+    matches!(artifact.variant, "tiled_1" | "tiled_4" | "dense_1" | "dense_4")
+}
+
 impl GroupedGemmSpec {
     /// Local experts whose weights one launch binds.
     fn window(&self, device: &Capabilities) -> Result<usize, String> {
@@ -52,8 +57,16 @@ impl GroupedGemmSpec {
         }
     }
 
-    fn weights(&self, launch: Launch, bound: Range<usize>) -> Launch {
+    fn weights(&self, launch: Launch, artifact: &Artifact, bound: Range<usize>) -> Launch {
         let launch = launch.counts([("bound_first", bound.start), ("bound_count", bound.len())]);
+        match (self.weights, streams(artifact)) {
+            (WeightFormat::Dense(dtype), true) => {
+                let bf16 = dtype == DType::Bf16;
+                return launch.window("w", Kind::Vectors(dtype), bound).consts([("BF16", bf16.into())]);
+            }
+            (_, true) => return launch.window("w", Kind::Vectors(DType::U8), bound),
+            _ => {}
+        }
         match self.weights {
             WeightFormat::Dense(dtype) => launch
                 .window("w", Kind::Reads(dtype), bound)
@@ -95,7 +108,7 @@ impl GroupedGemmSpec {
                 ("divide", self.gather.map_or(1, |g| g.divide)),
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ]);
-        let launch = scheduled(self.weights(launch, bound), self, scratch);
+        let launch = scheduled(self.weights(launch, artifact, bound), self, scratch);
         let launch = match self.gather {
             Some(_) => launch.status(),
             None => launch.without("status", Kind::Status),
@@ -116,10 +129,33 @@ impl WgpuOp for GroupedGemmSpec {
         Ok(())
     }
 
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let halves = matches!(self.epilogue, Epilogue::Swiglu(unit) if unit.layout == GateUp::Halves);
+        match (artifact.variant, self.weights) {
+            ("tiled_1" | "tiled_4", WeightFormat::Mxfp4Tiled) if halves => {
+                Err("a tile of prepacked weights has gates without their ups".into())
+            }
+            ("dense_1" | "dense_4", WeightFormat::Dense(DType::Bf16 | DType::F16)) if !self.k.is_multiple_of(8) => {
+                Err(format!("rows of weights are whole 16 bytes here, these have {} elements", self.k))
+            }
+            ("tiled_1" | "tiled_4", WeightFormat::Mxfp4Tiled) => Ok(()),
+            ("dense_1" | "dense_4", WeightFormat::Dense(DType::Bf16 | DType::F16)) => Ok(()),
+            ("tiled_1" | "tiled_4", _) => Err("takes prepacked MXFP4 weights".into()),
+            ("dense_1" | "dense_4", _) => Err("takes weights of bf16 and f16".into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Weights are read again for every BLOCK_M rows: worth it up to so many an expert.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
-        let (each, most) = (hint.rows.unwrap_or(self.rows) / self.experts.max(1), FEW_ROWS);
-        if artifact.variant == "few_rows" && each > most {
+        let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
+        let most = match artifact.variant {
+            "tiled_1" | "dense_1" => 1.0,
+            "tiled_4" | "dense_4" => 8.0,
+            "few_rows" => FEW_ROWS,
+            _ => f64::INFINITY,
+        };
+        if each > most {
             return Err(format!("made for up to {most} rows an expert, these are {each}"));
         }
         Ok(())

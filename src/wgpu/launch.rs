@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Ints,
     /// Bytes, to read.
     Bytes,
+    /// Sixteen bytes at a time of elements of this type, to read.
+    Vectors(DType),
     /// The status word.
     Status,
 }

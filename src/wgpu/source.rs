@@ -61,6 +61,7 @@ fn atomic(kind: Kind) -> bool {
 fn declared(name: &str, kind: Kind, index: usize) -> String {
     let element = match kind {
         Kind::Ints => "i32",
+        Kind::Vectors(_) => "vec4<u32>",
         _ if atomic(kind) => "atomic<u32>",
         _ => "u32",
     };
@@ -79,6 +80,7 @@ fn functions(kind: Kind) -> String {
     match kind {
         Kind::Ints => INTS.into(),
         Kind::Bytes => BYTES.into(),
+        Kind::Vectors(_) => VECTORS.into(),
         Kind::Status => STATUS.into(),
         Kind::Reads(dtype) | Kind::Writes(dtype) => {
             let word = if atomic(kind) { "atomicLoad(&#_words[WORD])" } else { "#_words[WORD]" };
@@ -119,6 +121,11 @@ fn word_#(i: u32) -> u32 {
     let shift = (i & 3u) * 8u;
     return (#_words[i >> 2u] >> shift) | (#_words[(i >> 2u) + 1u] << (32u - shift));
 }
+";
+
+const VECTORS: &str = "
+fn vec_#(i: u32) -> vec4<u32> { return #_words[i]; }
+fn part_#(i: u32, word: u32) -> u32 { return #_words[i][word]; }
 ";
 
 const READS_WORDS: &str = "
@@ -205,6 +212,7 @@ fn int2_#(row: u32, col: u32) -> i32 { return 0; }
 fn put_int_#(i: u32, value: i32) {}
 "
         }
+        Kind::Vectors(_) => "fn vec_#(i: u32) -> vec4<u32> { return vec4<u32>(); }\n",
         Kind::Bytes => {
             "fn byte_#(i: u32) -> u32 { return 0u; }
 fn word_#(i: u32) -> u32 { return 0u; }
@@ -268,7 +276,8 @@ mod tests {
     /// What a device promises beyond WebGPU's defaults, as far as a variant asks for it.
     fn promised(artifact: &Artifact) -> naga::valid::Capabilities {
         assert!(artifact.needs.is_empty(), "{}: say here what its features mean to naga", artifact.variant);
-        naga::valid::Capabilities::empty()
+        // f16 in words: WebGPU has it everywhere.
+        naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32
     }
 
     /// Into what Vulkan, Metal and DX12 compile: languages with limits of their own.

@@ -1,0 +1,199 @@
+// Few rows an expert with prepacked weights, in f32: a workgroup takes BLOCK_M rows and two tiles of 16 weight rows. Teams of 32
+// invocations share K, a tile of 64 elements each in turn; an invocation has of both weight tiles what a lane of the tile has:
+// elements 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, of rows g and g + 8.
+const TEAMS: u32 = THREADS / 32u;
+const FOURS: u32 = CHUNK * 16u; // fours of elements of a chunk of CHUNK tiles along K
+const HALVES_OF_PARTS: u32 = TEAMS / 2u;
+const_assert BLOCK_N == 32 && CHUNK % TEAMS == 0 && TEAMS % 2 == 0 && THREADS >= BLOCK_M * 8;
+
+// A code in the bits of f16 is its value divided by 2^14. Where `a` is within these bounds, no product leaves the normal numbers
+// of f32 and none that counts is lost; elsewhere weights are made whole, half of their scale included, before they are multiplied.
+const LEAST_PLAIN: u32 = 27u; // biased exponents
+const MOST_PLAIN: u32 = 237u;
+
+var<workgroup> a_rows: array<i32, BLOCK_M>;
+var<workgroup> beyond: atomic<u32>; // some element of the chunk is out of bounds
+var<workgroup> parts: array<Sum, HALVES_OF_PARTS * 128u>;
+var<workgroup> sums: array<Sum, BLOCK_N>;
+
+// What an invocation has of two tiles: codes, and the scales of rows g and g + 8, two blocks each.
+struct Weights {
+    first: vec4<u32>,
+    second: vec4<u32>,
+    scales: vec2<u32>,
+}
+
+// Of rows g and g + 8 of both tiles.
+struct Sums {
+    a: Sum,
+    b: Sum,
+    c: Sum,
+    d: Sum,
+}
+
+struct Rows {
+    g: vec4<f32>,
+    g8: vec4<f32>,
+}
+
+// Four elements of two rows, divided by 2^14; `PLACES` in src/mxfp4/layout.rs.
+fn decoded(word: u32) -> Rows {
+    let last = (word & 0x001b001bu) * 4228u;
+    let a = unpack2x16float(((word << 3u) & 0x0e000e00u) | (word & 0x80008000u));
+    let b = unpack2x16float((word & 0x0e000e00u) | (((word >> 3u) | (word << 29u)) & 0x80008000u));
+    let c = unpack2x16float(((word >> 3u) & 0x0e000e00u) | (((word >> 6u) | (word << 26u)) & 0x80008000u));
+    let d = unpack2x16float(((last << 3u) & 0x0e000e00u) | (last & 0x80008000u));
+    return Rows(vec4<f32>(a, c), vec4<f32>(b, d));
+}
+
+fn four_products(sums: Sums, first: u32, second: u32, at: u32, units: vec4<f32>) -> Sums {
+    let a = staged(at);
+    let w = decoded(first);
+    let v = decoded(second);
+    return Sums(multiplied(sums.a, w.g * units.x, a), multiplied(sums.b, w.g8 * units.y, a),
+        multiplied(sums.c, v.g * units.z, a), multiplied(sums.d, v.g8 * units.w, a));
+}
+
+// Products of the 32 elements that two words of each tile hold.
+fn block_products(first: vec2<u32>, second: vec2<u32>, at: u32, units: vec4<f32>) -> Sums {
+    return four_products(four_products(Sums(), first.x, second.x, at, units), first.y, second.y, at + 4u, units);
+}
+
+// The scale in byte `i`, times 2^14; up to 240.
+fn whole_factor(scales: u32, i: u32) -> f32 {
+    return bitcast<f32>((((scales >> (8u * i)) & 255u) + 14u) << 23u);
+}
+
+fn added(sums: Sums, block: Sums, scales: vec2<u32>, i: u32) -> Sums {
+    return Sums(sums.a + block.a * whole_factor(scales.x, i), sums.b + block.b * whole_factor(scales.x, i + 2u),
+        sums.c + block.c * whole_factor(scales.y, i), sums.d + block.d * whole_factor(scales.y, i + 2u));
+}
+
+// The scales in byte `i` and the one after the next of both words.
+fn scales_of(scales: vec2<u32>, i: u32) -> vec4<u32> {
+    return (scales.xxyy >> (vec4<u32>(0u, 16u, 0u, 16u) + 8u * i)) & vec4<u32>(255u);
+}
+
+// In two halves, the first one for the elements.
+fn added_far(sums: Sums, first: vec2<u32>, second: vec2<u32>, at: u32, scales: vec4<u32>) -> Sums {
+    let units = vec4<f32>(element_factor(scales.x), element_factor(scales.y), element_factor(scales.z), element_factor(scales.w));
+    let block = block_products(first, second, at, 16384.0 * units);
+    return Sums(sums.a + block.a * block_factor(scales.x), sums.b + block.b * block_factor(scales.y),
+        sums.c + block.c * block_factor(scales.z), sums.d + block.d * block_factor(scales.w));
+}
+
+// Is a scale of the word above 240?
+fn has_far(scales: u32) -> bool {
+    return (((scales & 0x7f7f7f7fu) + 0x0f0f0f0fu) & scales & 0x80808080u) != 0u;
+}
+
+fn load_weights(first: u32, second: u32, kt: u32, l: u32) -> Weights {
+    let at = first + kt * 34u;
+    let next = second + kt * 34u;
+    let g = l / 4u;
+    return Weights(vec_w(at + l), vec_w(next + l), vec2<u32>(part_w(at + 32u + g / 4u, g % 4u), part_w(next + 32u + g / 4u, g % 4u)));
+}
+
+// Elements of `a` in the order in which invocations take them: of 16, the four of q = 0, then those of q = 1, ...
+fn stage_chunk(k_first: u32, lane: u32) {
+    if (lane == 0u) { atomicStore(&beyond, 0u); }
+    workgroupBarrier();
+    var far = false;
+    for (var f = lane; f < FOURS && k_first + f * 4u < (p.k + 63u) / 64u * 64u; f += THREADS) {
+        let k = k_first + f / 4u * 16u + f % 4u * 2u;
+        var four = array<vec4<f32>, BLOCK_M>();
+        for (var m = 0u; m < BLOCK_M; m++) {
+            let row = a_rows[m];
+            if (row < 0 || k >= p.k) { continue; } // a tile may reach beyond K
+            let r = u32(row);
+            four[m] = vec4<f32>(load_a(r, k), load_a(r, k + 1u), load_a(r, k + 8u), load_a(r, k + 9u));
+            let exponents = (bitcast<vec4<u32>>(four[m]) >> vec4<u32>(23u)) & vec4<u32>(255u);
+            let plain = (exponents >= vec4<u32>(LEAST_PLAIN) & exponents <= vec4<u32>(MOST_PLAIN)) | (four[m] == vec4<f32>());
+            far = far || !all(plain);
+        }
+        stage(f, four);
+    }
+    if (far) { atomicStore(&beyond, 1u); }
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(THREADS)
+fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let item = item_of(group);
+    if (item >= p.items) { return; }
+    let col_first = item % p.columns * BLOCK_N;
+    find_tile(i32(item / p.columns), lane);
+    let t = workgroupUniformLoad(&tile);
+    if (t.expert < 0) { return; }
+    let local = t.expert - p.local_first;
+    let here = local >= 0 && local < p.local_count;
+    if (is_left_out(local, here)) { return; }
+    if (lane < BLOCK_M) {
+        let row = t.first + i32(lane);
+        a_rows[lane] = -1;
+        if (here && row < t.last) { a_rows[lane] = input_row(row, col_first == 0u); }
+    }
+    let l = lane % 32u;
+    let team = lane / 32u;
+    let k_tiles = select(0u, (p.k + 63u) / 64u, here);
+    var first = 0u;
+    var second = 0u;
+    var next = Weights();
+    if (here) {
+        let base = w_at(u32(local - p.bound_first), 0u);
+        first = base + col_first / 16u * k_tiles * 34u;
+        // The last tile stands in for one that is not there: its columns are not stored.
+        second = select(first, first + k_tiles * 34u, col_first + 16u < p.n);
+        if (team < k_tiles) { next = load_weights(first, second, team, l); }
+    }
+    var sums_of = Sums();
+    for (var chunk = 0u; chunk < k_tiles; chunk += CHUNK) {
+        stage_chunk(chunk * 64u, lane);
+        let far_chunk = atomicLoad(&beyond) != 0u;
+        for (var kt = team; kt < CHUNK && chunk + kt < k_tiles; kt += TEAMS) {
+            let w = next;
+            if (chunk + kt + TEAMS < k_tiles) { next = load_weights(first, second, chunk + kt + TEAMS, l); }
+            let at = kt * 16u + l % 4u;
+            if (far_chunk || has_far(w.scales.x) || has_far(w.scales.y)) {
+                sums_of = added_far(sums_of, w.first.xy, w.second.xy, at, scales_of(w.scales, 0u));
+                sums_of = added_far(sums_of, w.first.zw, w.second.zw, at + 8u, scales_of(w.scales, 1u));
+            } else {
+                let low = block_products(w.first.xy, w.second.xy, at, vec4<f32>(1.0));
+                let high = block_products(w.first.zw, w.second.zw, at + 8u, vec4<f32>(1.0));
+                sums_of = added(added(sums_of, low, w.scales, 0u), high, w.scales, 1u);
+            }
+        }
+        workgroupBarrier();
+    }
+
+    // The upper half of the teams, then four invocations of a row and the other half.
+    let place = team % HALVES_OF_PARTS * 128u + l;
+    if (team >= HALVES_OF_PARTS) {
+        parts[place] = sums_of.a;
+        parts[place + 32u] = sums_of.b;
+        parts[place + 64u] = sums_of.c;
+        parts[place + 96u] = sums_of.d;
+    }
+    workgroupBarrier();
+    if (team < HALVES_OF_PARTS) {
+        parts[place] += sums_of.a;
+        parts[place + 32u] += sums_of.b;
+        parts[place + 64u] += sums_of.c;
+        parts[place + 96u] += sums_of.d;
+    }
+    workgroupBarrier();
+    if (lane < BLOCK_N) {
+        var sum = Sum();
+        for (var i = 0u; i < HALVES_OF_PARTS; i++) {
+            let at = i * 128u + lane * 4u;
+            sum += parts[at] + parts[at + 1u] + parts[at + 2u] + parts[at + 3u];
+        }
+        sums[lane] = sum;
+    }
+    workgroupBarrier();
+    let m = lane / 8u;
+    let c = lane % 8u * 4u;
+    if (m >= BLOCK_M || t.first + i32(m) >= t.last) { return; }
+    let y = vec4<f32>(of_row(sums[c], m), of_row(sums[c + 1u], m), of_row(sums[c + 2u], m), of_row(sums[c + 3u], m));
+    finish(u32(t.first) + m, col_first + c, y, local, here);
+}
