@@ -1,9 +1,9 @@
 //! The reference: plain loops that say what each op means.
 //!
 //! Three arithmetics run the same loops: [`Arithmetic::Oracle`] in f64, the definition that everything is compared with;
-//! [`Arithmetic::Single`] in f32, what `Cpu::new` gives; [`Arithmetic::Twin`] in f32 with intermediate results rounded where
-//! an accelerated kernel has to round them (the probabilities of attention, and nothing else), from which tolerances are
-//! derived. Rows run in parallel; the result does not depend on how. Scratch is zero bytes: intermediate results live on the
+//! [`Arithmetic::Single`] in f32, what `Cpu::new` gives; [`Arithmetic::Twin`] in f32 as an accelerated kernel has to compute:
+//! the probabilities of attention rounded, sums over products of 16-bit activations cut off as tensor cores do. Tolerances are
+//! derived from it. Rows run in parallel; the result does not depend on how. Scratch is zero bytes: intermediate results live on the
 //! heap for the length of a call.
 
 mod argmax;
@@ -20,6 +20,7 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod swiglu;
+mod tensor_cores;
 pub mod timing;
 mod weights;
 
@@ -33,7 +34,8 @@ pub enum Arithmetic {
     Oracle,
     /// f32 throughout.
     Single,
-    /// f32, with the probabilities of attention rounded to the type of the values.
+    /// f32, with the probabilities of attention rounded to the type of the values, and the sums of matrix products over bf16
+    /// or f16 activations as tensor cores make them.
     Twin,
 }
 

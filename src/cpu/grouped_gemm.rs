@@ -1,7 +1,7 @@
 //! Grouped matrix multiplication: every weight row meets every row of its expert.
 //!
 //! Weights stay as they are stored: a weight row is decoded where it is used, for up to [`CHUNK`] rows at a time, so that no
-//! dequantised expert ever exists. Weight rows run in parallel, each result is one [`dot`].
+//! dequantised expert ever exists. Weight rows run in parallel, each result is one [`dot`] (the twin's: [`tensor_cores::dot`]).
 
 use super::faults::Faults;
 use super::moe::add_weighted;
@@ -9,7 +9,8 @@ use super::provide::provide;
 use super::rows::{Real, Rows, RowsMut, dot, ints, optional_ints};
 use super::swiglu::Unit;
 use super::weights::Weights;
-use super::{Arithmetic, Cpu};
+use super::{Arithmetic, Cpu, tensor_cores};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};
 use crate::op::{Combine, Epilogue, Fault, GroupedGemmArgs, GroupedGemmSpec};
@@ -23,13 +24,13 @@ const WEIGHT_ROWS: usize = 16;
 
 provide!(GroupedGemmSpec, run);
 
-fn run<R: Real>(op: &GroupedGemmSpec, mut args: GroupedGemmArgs<'_, Cpu>, _: Arithmetic) -> Result<(), Error> {
+fn run<R: Real>(op: &GroupedGemmSpec, mut args: GroupedGemmArgs<'_, Cpu>, arithmetic: Arithmetic) -> Result<(), Error> {
     let faults = Faults::none();
     let offsets = match &args.offsets {
         Some(offsets) => faults.offsets(&ints(offsets), op.rows),
         None => vec![0, op.rows],
     };
-    let gemm = Gemm::<R>::new(op, &args, &faults);
+    let gemm = Gemm::<R>::new(op, &args, arithmetic, &faults);
     match op.combine {
         None => gemm.store(&offsets, &mut RowsMut::new(&mut args.d))?,
         Some(combine) => {
@@ -55,12 +56,20 @@ struct Gemm<'a, R> {
     weights: Weights<'a, R>,
     bias: Option<Rows<'a>>,
     unit: Option<Unit<R>>,
+    /// Of a row and a weight row.
+    dot: fn(&[R], &[R]) -> R,
     faults: &'a Faults,
 }
 
 impl<'a, R: Real> Gemm<'a, R> {
-    fn new(op: &'a GroupedGemmSpec, args: &GroupedGemmArgs<'a, Cpu>, faults: &'a Faults) -> Self {
+    fn new(
+        op: &'a GroupedGemmSpec,
+        args: &GroupedGemmArgs<'a, Cpu>,
+        arithmetic: Arithmetic,
+        faults: &'a Faults,
+    ) -> Self {
         let bias = args.bias.as_ref().filter(|_| !wrong(Rule::BiasDropped)).map(Rows::new);
+        let narrow = matches!(op.a, DType::Bf16 | DType::F16);
         let unit = match op.epilogue {
             Epilogue::None => None,
             Epilogue::Swiglu(swiglu) => Some(Unit::new(swiglu)),
@@ -72,6 +81,7 @@ impl<'a, R: Real> Gemm<'a, R> {
             weights: Weights::new(op, &args.w, args.w_scales.as_ref()),
             bias,
             unit,
+            dot: if narrow && arithmetic == Arithmetic::Twin { tensor_cores::dot } else { dot },
             faults,
         }
     }
@@ -171,7 +181,7 @@ impl<'a, R: Real> Gemm<'a, R> {
             || vec![R::zero(); k],
             |w, (n, products)| {
                 self.weights.row(expert, n, w)?;
-                products.iter_mut().zip(a.chunks_exact(k)).for_each(|(product, a)| *product = dot(a, w));
+                products.iter_mut().zip(a.chunks_exact(k)).for_each(|(product, a)| *product = (self.dot)(a, w));
                 Ok::<(), Error>(())
             },
         )?;

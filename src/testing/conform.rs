@@ -6,9 +6,9 @@
 //! - integers, copies and single roundings are exactly the oracle's;
 //! - everything else satisfies, per element, `|got - oracle| <= bound + 2 ulp(output)`, the bound derived beside each op in
 //!   `conform/`, and over the tensor `rms(got - oracle) <= 2 rms(twin - oracle)`, the twin being the reference in f32 with
-//!   every rounding that a kernel may do. The twin's error is not taken below the rounding of the output, nor below the
-//!   bound without its worst-case factor c: one f32 roundoff of the sum of absolute values is what a plain sequential
-//!   sum errs by, and the twin's own sums, in 32 parts, are better than that;
+//!   every rounding that a kernel may do, tensor cores' cutting off among them. The twin's error is not taken below the
+//!   rounding of the output, nor below the bound without its worst-case factor c: one f32 roundoff of the sum of absolute
+//!   values is what a plain sequential sum errs by, and the twin's other sums, in 32 parts, are better than that;
 //! - a NaN or infinity stands exactly where the oracle's does, and what the oracle did not write is still poison;
 //! - two runs in fresh memory give the same bits, with strided rows and unpoisoned scratch as well, and nothing else was
 //!   written.
