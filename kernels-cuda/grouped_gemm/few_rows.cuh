@@ -46,7 +46,9 @@ struct PartialSums {
                 const int row = n * 8 + lane % 4 * 2 + i % 2;
                 if (row >= rows) continue;
 #pragma unroll
-                for (int m = 0; m < MATRICES; m++) parts[row][m * 16 + lane / 4 + i / 2 * 8] = sum[m][n][i] * unit;
+                for (int m = 0; m < MATRICES; m++) {
+                    parts[row][part_column(row, m * 16 + lane / 4 + i / 2 * 8)] = sum[m][n][i] * unit;
+                }
             }
         }
     }

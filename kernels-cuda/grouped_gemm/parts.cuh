@@ -2,7 +2,12 @@
 #pragma once
 #include "schedule.cuh"
 
-constexpr int PART_PITCH = BLOCK_N + 4; // keeps a warp's sums in different banks
+// A warp stores pairs of rows 0, 2, 4 and 6 of a column together: they must fall into different banks. Where a row takes all 32, its
+// columns are exchanged instead of padded, or 16 rows beside their parts would not fit the 163 KB of 8.0.
+constexpr bool EXCHANGED = BLOCK_N == 32;
+constexpr int PART_PITCH = EXCHANGED ? BLOCK_N : BLOCK_N + 4;
+
+__device__ __forceinline__ int part_column(int row, int column) { return EXCHANGED ? column ^ row / 2 % 4 * 8 : column; }
 
 // A thread adds up two columns of a row; with a gated epilogue they are gate and up.
 constexpr int PAIRS = BLOCK_N / 2;
@@ -39,7 +44,7 @@ __device__ __forceinline__ void store_parts(const GroupedGemmParams& p, const Ti
         float2 y = {};
 #pragma unroll
         for (int w = 0; w < COUNT; w++) {
-            const float2 part = *(const float2*)&parts[w][r][2 * pair];
+            const float2 part = *(const float2*)&parts[w][r][part_column(r, 2 * pair)];
             y.x += part.x, y.y += part.y;
         }
         y.x += bias.value(p, 0), y.y += bias.value(p, 1);

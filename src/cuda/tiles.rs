@@ -165,7 +165,8 @@ impl<'a> Tiles<'a> {
         };
         if matches!(self.kind, Kind::Decode | Kind::Stream) {
             let ring = if self.kind == Kind::Stream { stages * weights } else { 0 };
-            let parts = 4 * block_m * (block_n + 4) * if self.kind == Kind::Decode { 2 } else { 1 };
+            let pitch = if block_n == 32 { block_n } else { block_n + 4 };
+            let parts = 4 * block_m * pitch * if self.kind == Kind::Decode { 2 } else { 1 };
             let own = warps * (ring + parts) + SCHEDULE;
             let row = u32::try_from(op.k.div_ceil(STEP_K as usize)).unwrap_or(u32::MAX).saturating_mul(2 * STEP_K);
             let rows = block_m.min(u32::try_from(op.rows).unwrap_or(u32::MAX));
