@@ -15,6 +15,7 @@ mod device;
 mod embedding;
 mod flash_attn;
 mod grouped_gemm;
+mod groups;
 mod kv_append;
 mod launch;
 mod memory;

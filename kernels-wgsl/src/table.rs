@@ -14,6 +14,13 @@ const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/
 const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/tile.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
 
+const ATTENTION: &[Kernel] = &[
+    kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
+    kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/pages.wgsl"),
+    kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
+    kernel!("attention_combine": "include/sequence.wgsl", "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
+];
+
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact {
@@ -70,15 +77,18 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         op: "flash_attn",
+        variant: "split",
+        needs: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
+        kernels: ATTENTION,
+    },
+    Artifact {
+        op: "flash_attn",
         variant: "portable",
         needs: &[],
         // BLOCK_M and BLOCK_N are for heads of up to 64 elements; wider ones get as many fewer.
-        sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16)],
-        kernels: &[
-            kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
-            kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/pages.wgsl"),
-            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/portable.wgsl"),
-        ],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16), ("SPLIT", 0)],
+        kernels: ATTENTION,
     },
     small("moe_route", &[kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/route.wgsl")]),
     small("moe_sort", &[kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl")]),

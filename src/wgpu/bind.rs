@@ -3,6 +3,7 @@
 use super::Wgpu;
 use super::choose::fits;
 use super::device::{Device, Pipeline, caught};
+use super::groups::{self, Key};
 use super::launch::{Binding, From, Kind, Launch};
 use super::memory::Mem;
 use super::source::{params, view_vectors};
@@ -48,23 +49,28 @@ impl<'a> Operands<'a> {
         }
         words.extend(params(launch).map(|(_, param)| param.bits()));
         words.resize(words.len().next_multiple_of(4), 0);
-        caught(&self.device.device, self.op, || {
-            let uniform = self.device.uniform(bytemuck::cast_slice(&words).to_vec());
-            let storage = places.iter().enumerate().map(|(i, place)| wgpu::BindGroupEntry {
-                binding: i as u32 + 1,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &place.buffer,
-                    offset: place.offset,
-                    size: NonZeroU64::new(place.size),
-                }),
-            });
-            let first = wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() };
-            let entries: Vec<_> = std::iter::once(first).chain(storage).collect();
-            self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(self.op),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
+        let bound = places.into_iter().map(|place| (place.buffer, place.offset, place.size)).collect();
+        groups::group(Key { layout: pipeline.layout.clone(), words, bound }, |key| {
+            caught(&self.device.device, self.op, || self.make(key))
+        })
+    }
+
+    fn make(&self, key: &Key) -> wgpu::BindGroup {
+        let uniform = self.device.uniform(bytemuck::cast_slice(&key.words).to_vec());
+        let storage = key.bound.iter().enumerate().map(|(i, (buffer, offset, size))| wgpu::BindGroupEntry {
+            binding: i as u32 + 1,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: *offset,
+                size: NonZeroU64::new(*size),
+            }),
+        });
+        let first = wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() };
+        let entries: Vec<_> = std::iter::once(first).chain(storage).collect();
+        self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.op),
+            layout: &key.layout,
+            entries: &entries,
         })
     }
 

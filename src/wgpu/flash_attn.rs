@@ -3,12 +3,22 @@
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
+use crate::backend::Hint;
 use crate::dtype::DType;
 use crate::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
 use dropless_kernels_wgsl::Artifact;
+use std::ops::Range;
 
 /// Words of a row of `seqs`.
 const SEQUENCE: usize = 8;
+/// Parts that keys are shared in, at most: split.wgsl has room for them.
+const MAX_SPLITS: usize = 128;
+/// Keys of a part, at least.
+const LEAST_KEYS: usize = 32;
+/// Workgroups that keys are split up to: some eight for each of a large GPU's processors, four times.
+const MOST_GROUPS: usize = 4096;
+/// Workgroups that keep a large GPU busy without.
+const ENOUGH_GROUPS: usize = 1024;
 /// Most of anything that kernels multiply or add up in 32 bits.
 const MOST: usize = 1 << 30;
 
@@ -83,18 +93,22 @@ impl FlashAttnSpec {
         self.sequences(launch, scratch).only_reports()
     }
 
-    fn attend(&self, block_m: usize, scratch: usize) -> Launch {
-        // Every sequence may have a tile that is not full.
-        let rows = self.q_tokens.saturating_mul(self.heads_each());
-        let tiles = rows.div_ceil(block_m) + self.sequences.min(self.q_tokens);
-        let launch = Launch::new("flash_attn", tiles.saturating_mul(self.kv_heads))
-            .reads("q", self.q)
-            .reads("k", self.kv)
-            .reads("v", self.kv)
-            .reads_if("sinks", self.sinks)
-            .writes("out", self.out)
-            .writes_if("lse", (self.lse != Lse::None).then_some(DType::F32))
-            .store(&self.store, self.kv_heads, self.head_dim)
+    /// Most tiles: every sequence may have one that is not full.
+    fn tiles(&self, block_m: usize) -> usize {
+        self.q_tokens.saturating_mul(self.heads_each()).div_ceil(block_m) + self.sequences.min(self.q_tokens)
+    }
+
+    /// Workgroups that share the keys of a tile.
+    fn splits(&self, block_m: usize) -> usize {
+        let window = self.mask.window().map_or(usize::MAX, |w| w.saturating_add(self.max_q_len));
+        let keys = self.most_keys().min(window);
+        let groups = self.tiles(block_m).saturating_mul(self.kv_heads).max(1);
+        keys.div_ceil(LEAST_KEYS).min(MOST_GROUPS / groups).clamp(1, MAX_SPLITS)
+    }
+
+    /// What flash_attn/tile.wgsl reads.
+    fn tiled(&self, launch: Launch, splits: usize, scratch: usize) -> Launch {
+        let launch = launch
             .consts([
                 ("HEAD_DIM", self.head_dim as u32),
                 ("SINKS", self.sinks.is_some().into()),
@@ -105,9 +119,43 @@ impl FlashAttnSpec {
                 ("first_step", self.sequences.next_power_of_two()),
                 ("minus_infinity", f32::NEG_INFINITY.to_bits() as usize),
             ])
-            .counts([("heads_each", self.heads_each())])
-            .reals([("sm_scale", self.sm_scale.0)]);
+            .counts([("heads_each", self.heads_each()), ("splits", splits)]);
         self.sequences(launch, scratch)
+    }
+
+    /// What becomes of a row.
+    fn results(&self, launch: Launch) -> Launch {
+        let lse = (self.lse != Lse::None).then_some(DType::F32);
+        launch.reads_if("sinks", self.sinks).writes("out", self.out).writes_if("lse", lse)
+    }
+
+    /// Elements of a row of what a workgroup found of its part of the keys: the sum, the largest score, the sum of weights.
+    fn partial_row(&self) -> usize {
+        self.head_dim.next_multiple_of(4) + 4
+    }
+
+    fn attend(&self, block_m: usize, splits: usize, scratch: usize, partials: Option<Range<usize>>) -> Launch {
+        let items = self.tiles(block_m).saturating_mul(self.kv_heads).saturating_mul(splits);
+        let launch = Launch::new("flash_attn", items).reads("q", self.q).reads("k", self.kv).reads("v", self.kv);
+        let real = Kind::Writes(DType::F32);
+        let launch = match partials {
+            Some(bytes) => launch
+                .scratch("partials", real, bytes, self.partial_row())
+                .without("sinks", Kind::Reads(DType::F32))
+                .without("out", real)
+                .without("lse", real),
+            None => self.results(launch.without("partials", real)),
+        };
+        let launch = launch.store(&self.store, self.kv_heads, self.head_dim).reals([("sm_scale", self.sm_scale.0)]);
+        self.tiled(launch, splits, scratch)
+    }
+
+    fn combine(&self, block_m: usize, splits: usize, scratch: usize, partials: Range<usize>) -> Launch {
+        let items = self.tiles(block_m).saturating_mul(self.kv_heads).saturating_mul(block_m);
+        let launch = Launch::new("attention_combine", items);
+        let launch = launch.scratch("partials", Kind::Reads(DType::F32), partials, self.partial_row());
+        let launch = self.results(launch).sizes([("kv_heads", self.kv_heads), ("dim", self.head_dim)]);
+        self.tiled(launch, splits, scratch)
     }
 }
 
@@ -144,15 +192,29 @@ impl WgpuOp for FlashAttnSpec {
         Ok(())
     }
 
+    /// Where tiles alone keep a device busy, putting parts together only costs.
+    fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
+        let groups = self.tiles(self.blocks(artifact).0).saturating_mul(self.kv_heads);
+        if artifact.variant == "split" && groups > ENOUGH_GROUPS {
+            return Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"));
+        }
+        Ok(())
+    }
+
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
-        let scratch = (self.sequences + 1) * SEQUENCE * 4;
+        let scratch = ((self.sequences + 1) * SEQUENCE * 4).next_multiple_of(256);
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
-        let list = vec![
-            blocks(self.find_sequences(scratch)),
-            self.check_pages(scratch),
-            blocks(self.attend(block_m, scratch)),
-        ];
-        Ok(Launches { list, scratch })
+        let mut list = vec![blocks(self.find_sequences(scratch)), self.check_pages(scratch)];
+        if artifact.size("SPLIT") == 0 {
+            list.push(blocks(self.attend(block_m, 1, scratch, None)));
+            return Ok(Launches { list, scratch });
+        }
+        let splits = self.splits(block_m);
+        let rows = self.q_tokens.saturating_mul(self.q_heads).saturating_mul(splits);
+        let end = rows.saturating_mul(self.partial_row() * 4).saturating_add(scratch);
+        list.push(blocks(self.attend(block_m, splits, scratch, Some(scratch..end))));
+        list.push(blocks(self.combine(block_m, splits, scratch, scratch..end)));
+        Ok(Launches { list, scratch: end })
     }
 }

@@ -2,14 +2,36 @@
 
 use super::Wgpu;
 use super::device::caught;
+use super::groups::Groups;
 use crate::backend::{Replay, Runtime, Timing};
 use crate::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Calls that are made again at each replay: wgpu's command buffers run once.
-pub struct Recorded<'a>(Box<Calls<'a>>);
+/// Calls that are made again for each replay, because wgpu's command buffers run once: right behind the replay before, while the
+/// device is busy with that.
+pub struct Recorded<'a> {
+    calls: Box<Calls<'a>>,
+    groups: Groups,
+    next: Mutex<Option<wgpu::CommandBuffer>>,
+}
 
 type Calls<'a> = dyn Fn(&mut wgpu::CommandEncoder) -> Result<(), Error> + Send + 'a;
+
+impl Recorded<'_> {
+    fn call(&self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        self.groups.during(|| (self.calls)(encoder))
+    }
+}
+
+impl Wgpu {
+    fn encode(&self, recorded: &Recorded<'_>) -> Result<wgpu::CommandBuffer, Error> {
+        let device = &self.device.device;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        recorded.call(&mut encoder)?;
+        caught(device, "recording", || encoder.finish())
+    }
+}
 
 impl Replay for Wgpu {
     type Recorded<'a> = Recorded<'a>;
@@ -18,13 +40,22 @@ impl Replay for Wgpu {
         &self,
         calls: impl Fn(&mut wgpu::CommandEncoder) -> Result<(), Error> + Send + 'a,
     ) -> Result<Recorded<'a>, Error> {
+        let recorded = Recorded { calls: Box::new(calls), groups: Groups::default(), next: Mutex::new(None) };
         // What cannot be recorded is found now, as everywhere.
-        calls(&mut self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))?;
-        Ok(Recorded(Box::new(calls)))
+        let first = self.encode(&recorded)?;
+        Ok(Recorded { next: Mutex::new(Some(first)), ..recorded })
     }
 
     fn replay(&self, recorded: &Recorded<'_>) -> Result<(), Error> {
-        self.submit(|encoder| (recorded.0)(encoder))
+        let mut next = recorded.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = match next.take() {
+            Some(commands) => commands,
+            None => self.encode(recorded)?,
+        };
+        caught(&self.device.device, "submitting", || self.device.queue.submit([commands]))?;
+        // What hinders it is said by the replay that needs it.
+        *next = self.encode(recorded).ok();
+        Ok(())
     }
 }
 
@@ -51,7 +82,7 @@ impl Wgpu {
         for i in 0..replays as u32 {
             self.submit(|encoder| {
                 encoder.write_timestamp(&queries, 2 * i);
-                (recorded.0)(encoder)?;
+                recorded.call(encoder)?;
                 encoder.write_timestamp(&queries, 2 * i + 1);
                 Ok(())
             })?;
