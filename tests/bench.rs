@@ -2,12 +2,18 @@
 #![cfg(feature = "testing")]
 
 use dropless::Cpu;
-use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run};
+use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Skew, Weights, run};
 use std::sync::Arc;
 
 fn bench(cases: &[&str], ops: &[&str], presets: &[&str], tokens: &[usize], openai_weights: bool) -> Report {
     let list = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
-    let select = Select { ops: list(ops), presets: list(presets), cases: list(cases), tokens: tokens.to_vec() };
+    let select = Select {
+        ops: list(ops),
+        presets: list(presets),
+        cases: list(cases),
+        tokens: tokens.to_vec(),
+        ..Select::default()
+    };
     let options = Options { select, seconds: 1e-3, openai_weights, ..Options::default() };
     run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap()
 }
@@ -28,6 +34,18 @@ fn every_part_of_a_layer() {
     assert_right(&report, 10);
     assert!(report.roof.gbps.rate > 0.0 && report.roof.tflops.rate > 0.0, "{:?}", report.roof);
     assert_right(&bench(&[], &["moe_block_from_logits"], &["tiny"], &[3], true), 1);
+}
+
+#[test]
+fn skewed_routing() {
+    for (routing, case) in [(Skew::Half, "tiny half"), (Skew::Same, "tiny same")] {
+        let ops = ["moe_block_from_logits", "grouped_gemm_bf16"].map(String::from).to_vec();
+        let select = Select { ops, presets: vec!["tiny".into()], tokens: vec![9], routing, ..Select::default() };
+        let options = Options { select, seconds: 1e-3, ..Options::default() };
+        let report = run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap();
+        assert_right(&report, 2);
+        assert_eq!(report.rows[0].case, case);
+    }
 }
 
 #[test]

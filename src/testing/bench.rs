@@ -10,6 +10,7 @@ mod catalog;
 mod check;
 mod dense;
 mod experts;
+mod forced;
 mod measure;
 mod model;
 mod moe;
@@ -25,6 +26,7 @@ pub use catalog::{PRESETS, Preset, Select, Unknown};
 pub use model::{ModelOptions, Weights};
 pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
+pub use routing::Skew;
 pub use specs::{RowSpecs, specs};
 
 use crate::backend::{Hint, Timing};
@@ -43,7 +45,7 @@ use std::sync::Arc;
 pub struct Options {
     /// Which rows.
     pub select: Select,
-    /// Force this variant of the op's kernel (of a layer's GEMMs, not of its dispatch).
+    /// Force this variant of the op's kernel; of a layer's kernels those that it may run.
     pub variant: Option<String>,
     /// Shortest sustained measurement of a row, seconds.
     pub seconds: f64,
@@ -152,7 +154,9 @@ pub fn run<B: Timing + AllOps>(
         measured.extend(rows.into_iter().map(|(case, tokens, m)| ("model", case, tokens, m)));
     }
     progress("the roof of the device");
-    report.roof = roof::roof(&mut runner, &measured)?;
+    // Whatever is forced, the roof is the device's.
+    let chosen = Options { variant: None, ..options.clone() };
+    report.roof = roof::roof(&mut Runner { options: &chosen, ..runner }, &measured)?;
     for (op, case, tokens, m) in measured {
         report.push(about, op, &case, tokens, m);
     }

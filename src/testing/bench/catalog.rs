@@ -1,5 +1,6 @@
 //! The rows of a bench: op, case and tokens, named as docs/vectors.md maps them to specs.
 
+use super::routing::Skew;
 use std::fmt;
 
 /// Token counts of the MoE rows.
@@ -75,6 +76,8 @@ pub struct Select {
     pub cases: Vec<String>,
     /// Tokens: any number for the MoE and dense rows; of the attention rows those that they have.
     pub tokens: Vec<usize>,
+    /// How the tokens of the MoE rows choose experts; their cases are named after it.
+    pub routing: Skew,
 }
 
 /// A name that nothing has.
@@ -101,6 +104,7 @@ pub(super) fn cases(select: &Select) -> Result<Vec<Case>, Unknown> {
         // The parts of the larger model are measured where it is asked for by name.
         all.retain(|c| matches!(c.what, What::Block(_) | What::Dispatch(_)) || !c.case.contains("120b"));
     }
+    all.iter_mut().for_each(|c| c.case.push_str(select.routing.suffix()));
     if select.presets.is_empty() || presets.iter().any(|p| p.short != "tiny") {
         all.extend(dense());
         all.extend(attention());

@@ -60,11 +60,11 @@ impl<B: Timing + AllOps> Runner<'_, B> {
     pub(super) fn bf16(&mut self, p: Preset, tokens: usize) -> Result<Measured, Error> {
         let spec = bf16(&p, tokens);
         let GroupedGemmSpec { rows, n, k, .. } = spec;
-        let sets = self.sets((routing::expected_touched(&p, tokens) * 2.0 * (n * k) as f64) as usize);
+        let sets = self
+            .sets((routing::expected_touched(&p, tokens, self.options.select.routing) * 2.0 * (n * k) as f64) as usize);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let weights = Pattern::normals(DType::Bf16, (k as f64).sqrt().recip(), &mut self.random)?;
-        let routed = |_| Routing::of(&p, &routing::logits(&p, tokens, &mut self.random)?);
-        let routing: Vec<Routing> = (0..sets).map(routed).collect::<Result<_, _>>()?;
+        let (_, routing) = routing::sets(&p, tokens, self.options.select.routing, sets)?;
         let offsets: Vec<HostTensor> = routing.iter().map(|r| r.offsets.clone()).collect();
         let filled = |shape: &[usize], copies, pattern| Slot::filled(self.backend, DType::Bf16, shape, copies, pattern);
         let named = vec![
@@ -112,8 +112,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let (backend, spec) = (self.backend, routing::spec(&p, tokens));
         let work = spec.work();
         let sets = self.sets(work.bytes as usize).min(256);
-        let logits: Vec<HostTensor> =
-            (0..sets).map(|_| routing::logits(&p, tokens, &mut self.random)).collect::<Result<_, _>>()?;
+        let (logits, routing) = routing::sets(&p, tokens, self.options.select.routing, sets)?;
         let rows = tokens * p.top_k;
         let ints = |shape: &[usize]| Slot::empty(backend, DType::I32, shape, sets);
         let named = vec![
@@ -127,13 +126,12 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         ];
         let call: Call<DispatchSpec, B> = Call::new(backend, spec, self.hint(), named)?;
         let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-        let want = Routing::of(&p, &logits[0])?;
         Ok(Measured {
             shape: format!("E{} k{}", p.experts, p.top_k),
             variant: call.variant().into(),
             times,
             work,
-            rel_err: dispatch_error(backend, &call, &want)?,
+            rel_err: dispatch_error(backend, &call, &routing[0])?,
             allowed: allowed(DType::F32, 8.0),
             scratch_bytes: call.scratch_bytes(),
             peak_bytes: call.peak_bytes(),

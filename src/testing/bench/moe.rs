@@ -4,6 +4,7 @@ mod check;
 
 use super::catalog::Preset;
 use super::experts::Format;
+use super::forced::Forced;
 use super::operand::{Call, Slot};
 use super::pattern::Pattern;
 use super::routing::{self, Routing};
@@ -70,7 +71,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
     pub(super) fn moe(&mut self, p: Preset, part: Part, tokens: usize) -> Result<Measured, Error> {
         let format = if self.options.openai_weights { Format::OpenAi } else { Format::Tiled };
         let experts = self.experts(p, format, part != Part::Mlp2, part != Part::Mlp1)?;
-        let sets = self.sets(touched_bytes(&p, part, routing::expected_touched(&p, tokens)));
+        let sets =
+            self.sets(touched_bytes(&p, part, routing::expected_touched(&p, tokens, self.options.select.routing)));
         let operands = self.operands(&p, tokens, sets)?;
         let touched = operands.routing.iter().map(Routing::touched).sum::<f64>() / sets as f64;
         let rows = tokens * p.top_k;
@@ -122,11 +124,10 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
             Part::Block => {
-                let spec = routing::spec(&p, tokens);
-                let dispatch: Call<DispatchSpec, B> = Call::new(
+                let mut forced = Forced::new(hint);
+                let dispatch: Call<DispatchSpec, B> = forced.call(
                     backend,
-                    spec,
-                    Default::default(),
+                    routing::spec(&p, tokens),
                     vec![
                         ("logits", Slot::of(backend, &operands.logits)?),
                         ("topk_idx", Slot::empty(backend, DType::I32, &[tokens, p.top_k], sets)?),
@@ -137,8 +138,9 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                         ("assignment_to_row", inverse.clone()),
                     ],
                 )?;
-                let up = Call::new(backend, up, hint, up_operands()?)?;
-                let down = Call::new(backend, down, hint, down_operands()?)?;
+                let up = forced.call(backend, up, up_operands()?)?;
+                let down = forced.call(backend, down, down_operands()?)?;
+                forced.check::<B>("moe_block_from_logits")?;
                 let times = self.measure(sets, |set, q| {
                     dispatch.enqueue(backend, set, q)?;
                     up.enqueue(backend, set, q)?;
@@ -156,11 +158,10 @@ impl<B: Timing + AllOps> Runner<'_, B> {
 
     fn operands(&mut self, p: &Preset, tokens: usize, sets: usize) -> Result<Operands<B>, Error> {
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
-        let logits: Vec<HostTensor> =
-            (0..sets).map(|_| routing::logits(p, tokens, &mut self.random)).collect::<Result<_, _>>()?;
+        let (logits, routing) = routing::sets(p, tokens, self.options.select.routing, sets)?;
         let filled = |shape: &[usize]| Slot::filled(self.backend, DType::Bf16, shape, sets, &numbers);
         Ok(Operands {
-            routing: logits.iter().map(|l| Routing::of(p, l)).collect::<Result<_, _>>()?,
+            routing,
             logits,
             x: filled(&[tokens, p.hidden])?,
             activated: filled(&[tokens * p.top_k, p.intermediate])?,

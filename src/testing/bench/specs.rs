@@ -4,7 +4,7 @@ use super::attention;
 use super::catalog::{self, Case, Select, Unknown, What};
 use super::dense::{bf16, bf16_work, linear};
 use super::moe::{self, Part, mlp1, mlp2};
-use super::routing::{self, expected_touched};
+use super::routing::{self, Skew, expected_touched};
 use crate::op::{AnySpec, FlashAttnSpec, KvIndex, KvStore, Op, PageLayout, WeightFormat, Work};
 
 /// A row's specs, in the order they run.
@@ -43,21 +43,21 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
     let attention = |spec: FlashAttnSpec| (vec![AnySpec::FlashAttn(spec)], spec.work());
     match what {
         What::Mlp1(p) => {
-            let work = moe::work(&p, Part::Mlp1, tokens, expected_touched(&p, tokens));
+            let work = moe::work(&p, Part::Mlp1, tokens, expected_touched(&p, tokens, Skew::Uniform));
             (vec![gemm(mlp1(&p, tokens, weights))], work)
         }
         What::Mlp2(p) => {
-            let work = moe::work(&p, Part::Mlp2, tokens, expected_touched(&p, tokens));
+            let work = moe::work(&p, Part::Mlp2, tokens, expected_touched(&p, tokens, Skew::Uniform));
             (vec![gemm(mlp2(&p, tokens, weights))], work)
         }
         What::Block(p) => {
             let dispatch = AnySpec::Dispatch(routing::spec(&p, tokens));
-            let work = moe::work(&p, Part::Block, tokens, expected_touched(&p, tokens));
+            let work = moe::work(&p, Part::Block, tokens, expected_touched(&p, tokens, Skew::Uniform));
             (vec![dispatch, gemm(mlp1(&p, tokens, weights)), gemm(mlp2(&p, tokens, weights))], work)
         }
         What::Bf16(p) => {
             let spec = bf16(&p, tokens);
-            (vec![gemm(spec)], bf16_work(&spec, expected_touched(&p, tokens)))
+            (vec![gemm(spec)], bf16_work(&spec, expected_touched(&p, tokens, Skew::Uniform)))
         }
         What::Dispatch(p) => {
             let spec = routing::spec(&p, tokens);

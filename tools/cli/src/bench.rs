@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
-use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Weights, run as measure};
+use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Skew, Weights, run as measure};
 use dropless::{Cpu, Timing, Wgpu};
 use lines::Extra;
 pub use lines::number;
@@ -51,7 +51,10 @@ pub struct Args {
     /// Tokens of a call (sequences of a decode; of a model the prompt) [default: each row's own]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     tokens: Vec<usize>,
-    /// Force this variant of the kernels
+    /// How tokens choose experts
+    #[arg(long, value_enum, default_value_t = Routing::Uniform)]
+    routing: Routing,
+    /// Force this variant of the kernels; of a layer's those that it may run
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
     /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one
@@ -72,6 +75,26 @@ pub struct Args {
     /// Also write the JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Routing {
+    /// Each expert equally often
+    Uniform,
+    /// One expert is among those of every other token
+    Half,
+    /// All tokens choose the same experts
+    Same,
+}
+
+impl From<Routing> for Skew {
+    fn from(routing: Routing) -> Skew {
+        match routing {
+            Routing::Uniform => Skew::Uniform,
+            Routing::Half => Skew::Half,
+            Routing::Same => Skew::Same,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,23 +119,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Before the minutes of measuring: files that cannot be read.
     let goals = args.goals.as_deref().map(goals::read).transpose()?;
     let before = args.compare.as_deref().map(compare::read).transpose()?;
+    let options = options(args)?;
     let choice = backends::one(&args.backend)?;
     args.cuda.check(&[choice])?;
     let report = match choice {
-        Choice::Cpu => on(&Arc::new(Cpu::new()), args)?,
-        Choice::Wgpu => on(&Arc::new(Wgpu::new(0)?), args)?,
-        Choice::Cuda => on(&Arc::new(args.cuda.open()?), args)?,
+        Choice::Cpu => on(&Arc::new(Cpu::new()), args, &options)?,
+        Choice::Wgpu => on(&Arc::new(Wgpu::new(0)?), args, &options)?,
+        Choice::Cuda => on(&Arc::new(args.cuda.open()?), args, &options)?,
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let model = match model(args).map(|m| m.weights) {
-        Some(Weights::Checkpoint(dir)) => format!("--model {}", dir.display()),
-        Some(Weights::Random(preset)) => format!("--synth {preset}"),
-        None => String::new(),
-    };
-    let extra = Extra { goals: goals.as_deref(), before: before.as_ref(), model: &model };
+    let goals = goals.as_deref();
+    let missing = goals::unanswered(goals.unwrap_or_default(), &report, &args.backend, &options);
+    let extra = Extra { goals, missing, before: before.as_ref(), flags: &flags(args, &options) };
     match args.format {
         Format::Table => output::table(&lines::table(&report, &extra))?,
         Format::Md => print(&lines::markdown(&lines::table(&report, &extra)))?,
@@ -121,7 +142,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Html => print(&html::page(&report, &extra))?,
     }
     if args.format == Format::Table {
-        print(&lines::notes(&report, &extra, &args.backend))?;
+        print(&lines::notes(&report, &extra))?;
     }
     for wrong in &report.wrong {
         eprintln!("wrong: {wrong}");
@@ -155,19 +176,46 @@ fn model(args: &Args) -> Option<ModelOptions> {
     })
 }
 
-fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args) -> anyhow::Result<Report> {
+/// What to measure.
+fn options(args: &Args) -> anyhow::Result<Options> {
     let model = model(args);
+    anyhow::ensure!(
+        model.is_none() || args.variant.is_none(),
+        "--variant is for rows of ops: a whole model chooses for each of its ops"
+    );
     // A model alone, unless ops are named.
     let ops = if model.is_some() && args.op.is_empty() { vec![MODEL.into()] } else { args.op.clone() };
-    let options = Options {
-        select: Select { ops, presets: args.preset.clone(), cases: args.case.clone(), tokens: args.tokens.clone() },
-        variant: args.variant.clone(),
-        seconds: args.seconds,
-        openai_weights: args.openai_weights,
-        model,
+    let select = Select {
+        ops,
+        presets: args.preset.clone(),
+        cases: args.case.clone(),
+        tokens: args.tokens.clone(),
+        routing: args.routing.into(),
     };
+    let (variant, openai_weights) = (args.variant.clone(), args.openai_weights);
+    Ok(Options { select, variant, seconds: args.seconds, openai_weights, model })
+}
+
+/// What of the command line the command that repeats a row has too.
+fn flags(args: &Args, options: &Options) -> Vec<String> {
+    let mut flags = Vec::new();
+    match options.model.as_ref().map(|m| &m.weights) {
+        Some(Weights::Checkpoint(dir)) => flags.push(format!("--model {}", dir.display())),
+        Some(Weights::Random(preset)) => flags.push(format!("--synth {preset}")),
+        None => {}
+    }
+    flags.extend(args.cuda.capability.map(|capability| format!("--capability {capability}")));
+    flags.extend(args.variant.as_ref().map(|name| format!("--variant {name}")));
+    if args.routing != Routing::Uniform {
+        flags.extend(args.routing.to_possible_value().map(|value| format!("--routing {}", value.get_name())));
+    }
+    flags.extend(args.openai_weights.then(|| "--openai-weights".into()));
+    flags
+}
+
+fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args, options: &Options) -> anyhow::Result<Report> {
     let bar = output::spinner();
-    let report = measure(backend, &options, &about(args), |what| {
+    let report = measure(backend, options, &about(args), |what| {
         bar.set_message(what.to_string());
         bar.inc(1);
     })?;

@@ -147,6 +147,7 @@ fn rows(args: &Args) -> anyhow::Result<Vec<RowSpecs>> {
         presets: args.preset.clone(),
         cases: args.case.clone(),
         tokens: args.tokens.clone(),
+        ..Select::default()
     };
     let only_shapes = args.op.iter().any(|op| shape::OPS.contains(&op.as_str()));
     let rows = specs(&select, args.openai_weights);

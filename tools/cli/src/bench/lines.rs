@@ -8,9 +8,11 @@ use dropless::testing::bench::{Report, Row};
 #[derive(Default)]
 pub struct Extra<'a> {
     pub goals: Option<&'a [Goal]>,
+    /// Those that were asked for and that no row answers.
+    pub missing: Vec<&'a Goal>,
     pub before: Option<&'a Report>,
-    /// How the command was told which model.
-    pub model: &'a str,
+    /// What the command that repeats a row has beside the row's own options; a model's weights are the first.
+    pub flags: &'a [String],
 }
 
 const HEADING: [&str; 14] = [
@@ -69,7 +71,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// The roof, what was skipped, goals without a row, and how to repeat the slowest row.
-pub fn notes(report: &Report, extra: &Extra<'_>, backend: &str) -> String {
+pub fn notes(report: &Report, extra: &Extra<'_>) -> String {
     let roof = &report.roof;
     let mut out = format!("roof: {:.0} GB/s ({}), ", roof.gbps.rate, roof.gbps.by);
     out += &format!("{:.1} TFLOP/s ({})\n", roof.tflops.rate, roof.tflops.by);
@@ -77,28 +79,27 @@ pub fn notes(report: &Report, extra: &Extra<'_>, backend: &str) -> String {
         let reason = skipped.reason.replace('\n', "; ");
         out += &format!("skipped: {} {} {}: {reason}\n", skipped.op, skipped.case, skipped.tokens);
     }
-    for goal in goals::unanswered(extra.goals.unwrap_or_default(), &report.rows, backend) {
+    for goal in &extra.missing {
         out += &format!("not measured: {} {} {}, ", goal.op, goal.case, goal.tokens);
         out += &format!("goal {}\n", with_unit(goal.goal, &goal.unit));
     }
     if let Some(row) = report.rows.iter().min_by(|a, b| a.roof_pct.total_cmp(&b.roof_pct)) {
-        out += &format!("farthest from its roof, again: {}\n", repro(row, extra.model));
+        out += &format!("farthest from its roof, again: {}\n", repro(row, extra.flags));
     }
     out
 }
 
 /// The command that measures one row again.
-pub fn repro(row: &Row, model: &str) -> String {
-    let Row { backend, case, tokens, .. } = row;
-    if row.op == "model" {
-        return match case.rsplit_once("decode ctx") {
-            Some((_, context)) => {
-                format!("dropless bench --backend {backend} {model} --batch {tokens} --context {context}")
-            }
-            None => format!("dropless bench --backend {backend} {model} --tokens {tokens}"),
-        };
-    }
-    format!("dropless bench --backend {} --op {} --case \"{}\" --tokens {}", row.backend, row.op, row.case, row.tokens)
+pub fn repro(row: &Row, flags: &[String]) -> String {
+    let Row { backend, op, case, tokens, .. } = row;
+    let of_row = match case.rsplit_once("decode ctx") {
+        Some((_, context)) if op == "model" => format!("--batch {tokens} --context {context}"),
+        None if op == "model" => format!("--tokens {tokens}"),
+        _ => format!("--op {op} --case \"{case}\" --tokens {tokens}"),
+    };
+    let weights = |flag: &&String| op == "model" || !["--model", "--synth"].iter().any(|m| flag.starts_with(m));
+    let flags = flags.iter().filter(weights).map(|flag| format!("{flag} ")).collect::<String>();
+    format!("dropless bench --backend {backend} {flags}{of_row}")
 }
 
 pub fn markdown(table: &[Vec<String>]) -> String {
@@ -156,7 +157,7 @@ pub(super) mod tests {
         let goal =
             r#"[{"backend":"cuda","op":"moe_mlp1","case":"20b","tokens":4,"unit":"us","goal":39.0,"peer":52.6}]"#;
         let goals: Vec<Goal> = serde_json::from_str(goal).unwrap();
-        let table = table(&report, &Extra { goals: Some(&goals), before: Some(&report), model: "" });
+        let table = table(&report, &Extra { goals: Some(&goals), before: Some(&report), ..Extra::default() });
         assert!(table.iter().all(|line| line.len() == HEADING.len() + 5), "{table:?}");
         assert_eq!(table[1][14..], ["39.00", "52.60", "faster", "40.00", "+0.0%"]);
         assert_eq!(table[2][14..], ["-", "-", "-", "1.00", "+0.0%"]);
@@ -171,10 +172,13 @@ pub(super) mod tests {
 
     #[test]
     fn rows_of_a_model_are_repeated_by_prompt_or_batch() {
-        let again = |case, tokens| repro(&row("model", case, tokens, 1.0), "--synth tiny");
+        let flags = ["--synth tiny".to_string(), "--capability 8.0".into()];
+        let again = |case, tokens| repro(&row("model", case, tokens, 1.0), &flags[..1]);
         assert_eq!(again("tiny prefill", 512), "dropless bench --backend cuda --synth tiny --tokens 512");
         let decode = "dropless bench --backend cuda --synth tiny --batch 8 --context 64";
         assert_eq!(again("tiny decode ctx64", 8), decode);
+        let op = "dropless bench --backend cuda --capability 8.0 --op linear --case \"qkv\" --tokens 4";
+        assert_eq!(repro(&row("linear", "qkv", 4, 1.0), &flags), op);
     }
 
     #[test]
@@ -183,7 +187,8 @@ pub(super) mod tests {
         let goal =
             r#"[{"backend":"cuda","op":"model","case":"c","tokens":1,"unit":"tokens/s","goal":800,"peer":null}]"#;
         let goals: Vec<Goal> = serde_json::from_str(goal).unwrap();
-        let notes = notes(&report, &Extra { goals: Some(&goals), before: None, model: "" }, "cuda");
+        let missing = goals.iter().collect();
+        let notes = notes(&report, &Extra { goals: Some(&goals), missing, ..Extra::default() });
         assert!(notes.contains("not measured: model c 1, goal 800.0 tokens/s"), "{notes}");
         assert!(notes.contains("dropless bench --backend cuda --op moe_mlp1 --case \"20b\" --tokens 4"), "{notes}");
     }
