@@ -5,12 +5,14 @@ pub(crate) mod choose;
 mod explain;
 mod replay;
 mod timing;
+mod tuned;
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 pub use choose::Choice;
 pub use explain::{Explain, Explanation, Rejected};
 pub use replay::Replay;
 pub use timing::Timing;
+pub use tuned::{Class, Tuned, TunedRow};
 
 use crate::dtype::DType;
 use crate::error::Error;

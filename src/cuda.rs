@@ -23,6 +23,7 @@ mod rope;
 mod swiglu;
 mod tensor_map;
 mod tiles;
+mod tuned;
 
 pub use capability::{CAPABILITIES, Capability};
 pub use discover::{devices, kernels, variants};
@@ -41,6 +42,13 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Cuda {
     device: Arc<Device>,
+    tuned: tuned::Source,
+}
+
+impl From<Device> for Cuda {
+    fn from(device: Device) -> Self {
+        Cuda { device: Arc::new(device), tuned: tuned::Source::default() }
+    }
 }
 
 impl Cuda {
@@ -49,7 +57,7 @@ impl Cuda {
     /// # Errors
     /// [`Error::Unavailable`] where there is no driver, one older than CUDA 12.0, or no such device.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
-        Ok(Cuda { device: Arc::new(Device::primary(ordinal, None)?) })
+        Ok(Device::primary(ordinal, None)?.into())
     }
 
     /// The same, used as a device of an earlier compute capability: every op runs the variant that it would run there. For tests
@@ -58,7 +66,7 @@ impl Cuda {
     /// # Errors
     /// As [`Cuda::new`] and [`Capability::limit`].
     pub fn new_as(ordinal: usize, capability: Capability) -> Result<Self, Error> {
-        Ok(Cuda { device: Arc::new(Device::primary(ordinal, Some(capability))?) })
+        Ok(Device::primary(ordinal, Some(capability))?.into())
     }
 
     /// A `CUcontext` of the engine's, on the device of this number. It is borrowed, never destroyed.
@@ -70,7 +78,7 @@ impl Cuda {
     /// `context` is a live context of that device and outlives this value, its clones, plans and buffers.
     pub unsafe fn from_raw(context: *mut c_void, ordinal: usize) -> Result<Self, Error> {
         // SAFETY: the caller's promise.
-        Ok(Cuda { device: Arc::new(unsafe { Device::borrowed(context, ordinal) }?) })
+        Ok(unsafe { Device::borrowed(context, ordinal) }?.into())
     }
 }
 

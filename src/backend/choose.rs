@@ -1,7 +1,7 @@
 //! The choice of a variant: the first one of a backend's table that may run a spec and should. A function of the spec, the device
 //! and the hint alone, so it is the same on every machine.
 
-use super::{Explanation, Hint, Rejected};
+use super::{Class, Explanation, Hint, Rejected, Tuned};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::Op;
@@ -42,6 +42,17 @@ pub(crate) trait Judge<O: Op> {
     /// What it is better for, in words.
     fn suits(&self, op: &O, variant: &'static Self::Variant, hint: Hint<'_>) -> Result<(), String>;
 
+    /// What was measured on this device.
+    fn tuned(&self) -> Option<&Tuned> {
+        None
+    }
+
+    /// What of the spec measured choices are found by.
+    fn class(&self, op: &O, hint: Hint<'_>) -> Option<Class> {
+        let _ = (op, hint);
+        None
+    }
+
     /// Scratch of one call of a variant that may run.
     ///
     /// # Errors
@@ -71,9 +82,10 @@ impl<V: Variant> Choice<V> {
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> Result<Choice<J::Variant>, Error> {
     refuse_all(judge, op)?;
+    let tuned = tuned(judge, op, hint);
     let mut rejected = Vec::new();
     for artifact in judge.variants() {
-        match verdict(judge, op, artifact, hint) {
+        match verdict(judge, op, artifact, hint, tuned) {
             Ok(()) => return Ok(Choice { artifact, rejected }),
             Err(reason) => rejected.push(Rejected { variant: artifact.name(), reason }),
         }
@@ -90,9 +102,10 @@ pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> R
 pub(crate) fn explain<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
     op.check()?;
     refuse_all(judge, op)?;
-    let mut explanation = Explanation { chosen: None, rejected: Vec::new(), scratch_bytes: 0 };
+    let tuned = tuned(judge, op, hint);
+    let mut explanation = Explanation { class: judge.class(op, hint), ..Explanation::default() };
     for artifact in judge.variants() {
-        let scratch = verdict(judge, op, artifact, hint).and_then(|()| judge.scratch_bytes(op, artifact));
+        let scratch = verdict(judge, op, artifact, hint, tuned).and_then(|()| judge.scratch_bytes(op, artifact));
         let reason = match (scratch, explanation.chosen) {
             (Ok(bytes), None) => {
                 explanation.chosen = Some(artifact.name());
@@ -107,13 +120,31 @@ pub(crate) fn explain<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> 
     Ok(explanation)
 }
 
-/// May this variant run, and should it?
-fn verdict<O: Op, J: Judge<O>>(judge: &J, op: &O, artifact: &'static J::Variant, hint: Hint<'_>) -> Result<(), String> {
-    match hint.variant {
-        Some(name) if name != artifact.name() => Err(format!("variant `{name}` was asked for")),
-        Some(_) => judge.may_run(op, artifact),
-        None => judge.may_run(op, artifact).and_then(|()| judge.suits(op, artifact, hint)),
+/// May this variant run, and should it? `tuned` may.
+fn verdict<O: Op, J: Judge<O>>(
+    judge: &J,
+    op: &O,
+    artifact: &'static J::Variant,
+    hint: Hint<'_>,
+    tuned: Option<&str>,
+) -> Result<(), String> {
+    match (hint.variant, tuned) {
+        (Some(name), _) if name != artifact.name() => Err(format!("variant `{name}` was asked for")),
+        (Some(_), _) => judge.may_run(op, artifact),
+        (None, Some(name)) if name == artifact.name() => Ok(()),
+        (None, Some(name)) => {
+            judge.may_run(op, artifact).and_then(|()| Err(format!("{name} was measured to be faster on this device")))
+        }
+        (None, None) => judge.may_run(op, artifact).and_then(|()| judge.suits(op, artifact, hint)),
     }
+}
+
+/// The measured choice, where nobody forces another and it may run.
+fn tuned<'j, O: Op, J: Judge<O>>(judge: &'j J, op: &O, hint: Hint<'_>) -> Option<&'j str> {
+    let table = judge.tuned().filter(|_| hint.variant.is_none())?;
+    let name = table.variant(O::NAME, &judge.class(op, hint)?)?;
+    let artifact = judge.variants().find(|v| v.name() == name)?;
+    judge.may_run(op, artifact).is_ok().then_some(name)
 }
 
 fn refuse_all<O: Op, J: Judge<O>>(judge: &J, op: &O) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Which variant a backend would run, and why none of the others: answered on any machine.
 
-use super::{Backend, DeviceInfo, Hint};
+use super::{Backend, Class, DeviceInfo, Hint};
 use crate::error::Error;
 use crate::op::Op;
 
@@ -14,7 +14,7 @@ pub struct Rejected {
 }
 
 /// What became of every variant of an op.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The variant that would run; `None` where none may.
     pub chosen: Option<&'static str>,
@@ -22,6 +22,8 @@ pub struct Explanation {
     pub rejected: Vec<Rejected>,
     /// Scratch of one call of the chosen variant, bytes.
     pub scratch_bytes: usize,
+    /// What measured choices are found by, where there could be some.
+    pub class: Option<Class>,
 }
 
 /// A backend that says how it would choose.

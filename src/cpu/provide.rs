@@ -32,7 +32,7 @@ impl<O: Op> Explain<O> for Cpu {
     fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
         op.check()?;
         plan(self, op, hint)?;
-        Ok(Explanation { chosen: Some(VARIANT), rejected: Vec::new(), scratch_bytes: 0 })
+        Ok(Explanation { chosen: Some(VARIANT), ..Explanation::default() })
     }
 }
 

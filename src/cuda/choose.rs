@@ -3,7 +3,7 @@
 use super::{Cuda, plan::CudaOp};
 pub use crate::backend::Rejected;
 use crate::backend::choose::{self, Judge, Variant};
-use crate::backend::{Arch, Backend, DeviceInfo, Explain, Explanation, Hint};
+use crate::backend::{Arch, Backend, Class, DeviceInfo, Explain, Explanation, Hint, Tuned};
 use crate::error::Error;
 use dropless_kernels_cuda::{ARTIFACTS, Artifact};
 
@@ -16,10 +16,11 @@ impl Variant for Artifact {
     }
 }
 
-/// A device, and the PTX version that its driver understands, times ten.
-struct Target<'a> {
+/// A device, the PTX version that its driver understands, times ten, and what was measured on it.
+pub(super) struct Target<'a> {
     device: &'a DeviceInfo,
     ptx_version: u16,
+    tuned: Option<&'a Tuned>,
 }
 
 impl<O: CudaOp> Judge<O> for Target<'_> {
@@ -45,28 +46,53 @@ impl<O: CudaOp> Judge<O> for Target<'_> {
         op.suits(artifact, self.device, hint)
     }
 
+    fn tuned(&self) -> Option<&Tuned> {
+        self.tuned
+    }
+
+    fn class(&self, op: &O, hint: Hint<'_>) -> Option<Class> {
+        op.class(hint)
+    }
+
     fn scratch_bytes(&self, op: &O, artifact: &'static Artifact) -> Result<usize, String> {
         Ok(op.scratch_bytes(artifact, self.device))
     }
 }
 
-/// The first variant of the tile table that may run `op` on a device whose driver understands PTX `ptx_version` (times
+impl Cuda {
+    /// This device, its driver and its measurements.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { device: self.device(), ptx_version: self.device.ptx_version(), tuned: self.tuned() }
+    }
+}
+
+/// The first variant of the tile table that suits `op`, without measurements, and may run it `op` on a device whose driver understands PTX `ptx_version` (times
 /// ten); with a forced variant, that one, if it is legal at all.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub fn choose<O: CudaOp>(op: &O, device: &DeviceInfo, ptx_version: u16, hint: Hint<'_>) -> Result<Choice, Error> {
-    choose::choose(&Target { device, ptx_version }, op, hint)
+    choose::choose(&Target { device, ptx_version, tuned: None }, op, hint)
 }
 
 impl<O: CudaOp> Explain<O> for Cuda {
     fn explain(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
-        choose::explain(&Target { device, ptx_version: u16::MAX }, op, hint)
+        explain_tuned(op, device, super::tuned::of(device), hint)
     }
 
     fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
-        choose::explain(&Target { device: self.device(), ptx_version: self.device.ptx_version() }, op, hint)
+        choose::explain(&self.target(), op, hint)
     }
+}
+
+/// With these measurements and the newest driver.
+pub(super) fn explain_tuned<O: CudaOp>(
+    op: &O,
+    device: &DeviceInfo,
+    tuned: Option<&Tuned>,
+    hint: Hint<'_>,
+) -> Result<Explanation, Error> {
+    choose::explain(&Target { device, ptx_version: u16::MAX, tuned }, op, hint)
 }
 
 /// Is there the shared memory that the variant's blocks take?

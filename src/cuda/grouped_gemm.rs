@@ -9,8 +9,9 @@ use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
 use super::swiglu::Unit;
 use super::tiles::Tiles;
+use super::tuned::gemm_class;
 use super::{Cuda, Stream};
-use crate::backend::{DeviceInfo, Hint};
+use crate::backend::{Class, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::mxfp4::Tiled;
@@ -209,6 +210,10 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Vector(vector) => vector.suits(self),
             Kind::Simt => Ok(()),
         }
+    }
+
+    fn class(&self, hint: Hint<'_>) -> Option<Class> {
+        Some(gemm_class(self, hint))
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {

@@ -2,8 +2,9 @@
 
 use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
+use super::tuned::dispatch_class;
 use super::{Cuda, Stream};
-use crate::backend::{DeviceInfo, Hint};
+use crate::backend::{Class, DeviceInfo, Hint};
 use crate::error::Error;
 use crate::op::moe::{
     CombineArgs, CombineSpec, DispatchArgs, DispatchSpec, PermuteArgs, PermuteSpec, RouteArgs, RouteSpec, Score,
@@ -158,6 +159,10 @@ impl CudaOp for SortSpec {
 }
 
 impl CudaOp for DispatchSpec {
+    fn class(&self, hint: Hint<'_>) -> Option<Class> {
+        Some(dispatch_class(self, hint))
+    }
+
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
         self.sort().suits_tokens(artifact)
     }

@@ -1,9 +1,9 @@
 //! What all ops of this backend have in common.
 
-use super::choose::choose;
 use super::driver::{Device, Function, Launch};
 use super::{Cuda, Stream};
-use crate::backend::{DeviceInfo, Hint, Provide, Scratch};
+use crate::backend::choose::choose;
+use crate::backend::{Class, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::Op;
 use crate::tensor::ViewMut;
@@ -37,6 +37,12 @@ pub trait CudaOp: Op {
     fn suits(&self, artifact: &Artifact, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
         let _ = (artifact, device, hint);
         Ok(())
+    }
+
+    /// What of the spec measured choices are found by.
+    fn class(&self, hint: Hint<'_>) -> Option<Class> {
+        let _ = hint;
+        None
     }
 
     /// Bytes of dynamic shared memory of a variant's kernels.
@@ -145,7 +151,7 @@ impl<O: CudaOp> Provide<O> for Cuda {
     type Plan = Plan<O>;
 
     fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan<O>, Error> {
-        let artifact = choose(op, self.device.info(), self.device.ptx_version(), hint)?.artifact;
+        let artifact = choose(&self.target(), op, hint)?.artifact;
         let entries = artifact.entries.iter();
         let functions: Vec<Function> = entries.map(|e| self.device.function(artifact, e)).collect::<Result<_, _>>()?;
         let shared = op.shared_bytes(artifact);

@@ -71,12 +71,9 @@ impl<'a> Tiles<'a> {
     /// # Errors
     /// Which variant is cheaper, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
-        if self.kind != Kind::Tiles {
-            return Err("not chosen: its last form was not timed on a device yet".into());
-        }
         let rows = hint.rows.unwrap_or(op.rows);
         let others = ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)).filter_map(Tiles::of);
-        let may_run = |t: &Tiles| t.kind == self.kind && t.legal(op).is_ok() && fits(op, t.artifact, device).is_ok();
+        let may_run = |t: &Tiles| t.legal(op).is_ok() && fits(op, t.artifact, device).is_ok();
         let best = others.filter(may_run).min_by_key(|t| t.cost(op, device, rows));
         match best {
             Some(best) if best.cost(op, device, rows) < self.cost(op, device, rows) => {
@@ -107,9 +104,9 @@ impl<'a> Tiles<'a> {
         (row_tiles as u64 * tile).saturating_mul(enough.max(tiles)) / tiles
     }
 
-    /// Tiles that occupy the device. Small ones wait for memory: more of them must be under way.
+    /// Tiles that occupy the device. Small ones wait for memory: more of them must be under way, unless each has a ring a warp.
     fn enough(self, device: &DeviceInfo) -> usize {
-        device.units.max(1) as usize * if self.artifact.block_m <= 16 { 2 } else { 1 }
+        device.units.max(1) as usize * if self.artifact.block_m <= 16 && self.kind != Kind::Stream { 2 } else { 1 }
     }
 
     /// Tiles over rows that lie evenly with their experts.
@@ -266,7 +263,20 @@ mod tests {
         }
         assert!(forced(&query, "sm80_decode_dense"));
         assert!(!forced(&GroupedGemmSpec { k: 1 << 20, ..query }, "sm80_decode_dense"), "all of K of a row must fit");
-        assert!(!variant(&prepacked, &later(), None).contains("code"));
+    }
+
+    #[test]
+    fn prepacked_weights_are_streamed_for_few_rows_and_decoded_once_for_many() {
+        let prepacked = |tokens| GroupedGemmSpec { weights: WeightFormat::Mxfp4Tiled, ..up(tokens) };
+        let a100 = device(80, 108, 166_912);
+        for device in [later(), a100.clone()] {
+            let names = [1, 4, 16, 64, 256, 1024, 8192].map(|tokens| variant(&prepacked(tokens), &device, None));
+            let (few, many) = ("sm80_decode", "sm80_prefill_64");
+            assert_eq!(names, [few, few, few, few, many, many, many], "{}", device.units);
+        }
+        let query = |rows, n| GroupedGemmSpec::linear(rows, n, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
+        assert_eq!([5120, 2880].map(|n| variant(&query(4, n), &a100, None)), ["sm80_decode_dense"; 2]);
+        assert_ne!(variant(&query(16, 5120), &a100, None), "sm80_decode_dense", "16 rows do not fit beside the rings");
     }
 
     #[test]

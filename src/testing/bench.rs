@@ -21,6 +21,7 @@ mod roof;
 mod routing;
 mod specs;
 pub mod stats;
+mod tune;
 
 pub use catalog::{PRESETS, Preset, Select, Unknown};
 pub use model::{ModelOptions, Weights};
@@ -28,6 +29,7 @@ pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
 pub use routing::Skew;
 pub use specs::{RowSpecs, specs};
+pub use tune::{Tried, tune, tuned_rows};
 
 use crate::backend::{Hint, Timing};
 use crate::error::Error;

@@ -27,7 +27,7 @@ pub struct RowSpecs {
 /// # Errors
 /// A name that nothing has.
 pub fn specs(select: &Select, openai_weights: bool) -> Result<Vec<RowSpecs>, Unknown> {
-    let weights = if openai_weights { WeightFormat::Mxfp4 } else { WeightFormat::Mxfp4Tiled };
+    let weights = format(openai_weights);
     let mut rows = Vec::new();
     for Case { op, case, tokens, what } in catalog::cases(select)? {
         for tokens in tokens {
@@ -36,6 +36,15 @@ pub fn specs(select: &Select, openai_weights: bool) -> Result<Vec<RowSpecs>, Unk
         }
     }
     Ok(rows)
+}
+
+/// The specs of a row.
+pub(super) fn specs_of(what: What, tokens: usize, openai_weights: bool) -> Vec<AnySpec> {
+    row(what, tokens, format(openai_weights)).0
+}
+
+fn format(openai_weights: bool) -> WeightFormat {
+    if openai_weights { WeightFormat::Mxfp4 } else { WeightFormat::Mxfp4Tiled }
 }
 
 fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work) {

@@ -5,6 +5,7 @@ use dropless::Error;
 use dropless::cuda::{Capability, Cuda};
 use dropless::devices::{BACKENDS, Discovery, discover, discover_one, required};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A backend that can run something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,14 +24,24 @@ pub struct CudaArgs {
     /// Use the CUDA device as one of this earlier compute capability, with the kernels that would run there: 7.5, 8.0, 8.6, 8.9
     #[arg(long, value_name = "X.Y")]
     pub capability: Option<Capability>,
+    /// Choose variants of the cuda backend by this file of `dropless tune` [default: what the build brings for the device]
+    #[arg(long, value_name = "FILE")]
+    pub tuned: Option<PathBuf>,
 }
 
 impl CudaArgs {
     /// The first device.
     pub fn open(&self) -> Result<Cuda, Error> {
-        match self.capability {
+        let cuda = match self.capability {
             Some(capability) => Cuda::new_as(0, capability),
             None => Cuda::new(0),
+        }?;
+        match &self.tuned {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|e| Error::input(path.display(), e))?;
+                cuda.with_tuned(text.parse()?)
+            }
+            None => Ok(cuda),
         }
     }
 
@@ -42,8 +53,8 @@ impl CudaArgs {
     /// Options of a backend that does not run are refused.
     pub fn check(&self, chosen: &[Choice]) -> anyhow::Result<()> {
         ensure!(
-            self.capability.is_none() || chosen.contains(&Choice::Cuda),
-            "--capability is the cuda backend's, which is not asked for"
+            self.capability.is_none() && self.tuned.is_none() || chosen.contains(&Choice::Cuda),
+            "--capability and --tuned are the cuda backend's, which is not asked for"
         );
         Ok(())
     }

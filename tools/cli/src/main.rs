@@ -7,6 +7,7 @@ mod devices;
 mod explain;
 mod generate;
 mod output;
+mod tune;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,8 @@ enum Command {
     Synth(checkpoints::SynthArgs),
     /// Rewrite a checkpoint in another layout, without loss
     Convert(checkpoints::ConvertArgs),
+    /// Measure every variant of the GEMMs and of dispatch on this device, and write down which is the fastest
+    Tune(tune::Args),
     /// Judge every op on every backend found, against the reference and the golden vectors
     Verify(verify::Args),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Synth(args) => checkpoints::run_synth(&args),
         Command::Convert(args) => checkpoints::run_convert(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Verify(args) => verify::run(&args),
     };
     match result {

@@ -3,6 +3,7 @@
 mod kernels;
 mod package;
 mod targets;
+mod tune;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +23,12 @@ enum Command {
     Package,
     /// `cargo check` the library for every other target whose standard library is installed
     Targets,
+    /// `dropless tune` into tuned/: which variants are the fastest on the device that is here
+    Tune {
+        /// Options of `dropless tune`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -39,5 +46,6 @@ fn main() -> anyhow::Result<()> {
         Command::Kernels(Kernels::Cuda { check }) => kernels::cuda(check),
         Command::Package => package::run(),
         Command::Targets => targets::run(),
+        Command::Tune { arguments } => tune::run(&arguments),
     }
 }

@@ -28,14 +28,16 @@ impl Target {
             let device = known.info();
             anyhow::Ok(args.cuda.capability.map_or_else(|| Ok(device.clone()), |c| c.limit(&device))?)
         };
-        ensure!(args.cuda.capability.is_none() || args.backend == Cuda::NAME, "--capability is the cuda backend's");
+        let options = args.cuda.capability.is_some() || args.cuda.tuned.is_some();
+        ensure!(!options || args.backend == Cuda::NAME, "--capability and --tuned are the cuda backend's");
+        ensure!(args.cuda.tuned.is_none() || args.device.is_none(), "--tuned is of the device that is here");
         match (args.backend.as_str(), &args.device) {
             ("cpu", None) => Ok(Target::Cpu(Cpu::new())),
             ("cpu", Some(_)) => bail!("--device names a GPU, the cpu backend runs on this machine"),
             ("cuda", Some(name)) => Ok(Target::Absent(named(name)?)),
             ("cuda", None) => Ok(match args.cuda.open() {
                 Ok(cuda) => Target::Here(cuda),
-                Err(Error::Unavailable { .. }) => Target::Absent(named("h200")?),
+                Err(Error::Unavailable { .. }) if args.cuda.tuned.is_none() => Target::Absent(named("h200")?),
                 Err(e) => return Err(e.into()),
             }),
             ("wgpu", None) => Ok(Target::Wgpu(Wgpu::new(0)?)),

@@ -1,0 +1,143 @@
+//! `dropless tune`: which variant is the fastest on this device, in a file that the chooser goes by.
+
+use crate::backends::CudaArgs;
+use crate::bench::number;
+use crate::output;
+use anyhow::Context;
+use dropless::Backend;
+use dropless::backend::{Tuned, TunedRow};
+use dropless::testing::bench::{Options, Select, Tried, tune, tuned_rows};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// File to write, or a folder where it is named after the device; rows of it that are not measured again stay
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Ops of `dropless bench` to measure [default: the grouped GEMMs, linear layers and dispatch]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    op: Vec<String>,
+    /// Cases whose name contains one of these
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    case: Vec<String>,
+    /// Models whose dimensions to take [default: gpt-oss-20b, gpt-oss-120b]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    preset: Vec<String>,
+    /// Tokens of a call [default: the powers of two up to 8192]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    tokens: Vec<usize>,
+    #[command(flatten)]
+    cuda: CudaArgs,
+    /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one
+    #[arg(long)]
+    openai_weights: bool,
+    /// Shortest sustained measurement of a variant
+    #[arg(long, value_name = "S", default_value_t = 0.05)]
+    seconds: f64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.seconds.is_finite() && args.seconds > 0.0, "--seconds must be above zero");
+    anyhow::ensure!(!args.tokens.contains(&0), "--tokens must be above zero");
+    anyhow::ensure!(args.cuda.tuned.is_none(), "--tuned is for what goes by a file; --out keeps its rows");
+    // What is chosen without measurements is what they are compared with.
+    let cuda = args.cuda.open()?;
+    let device = cuda.device().name.clone();
+    let cuda = cuda.with_tuned(Tuned { device: device.clone(), rows: Vec::new() })?;
+    let (path, mut tuned) = target(&args.out, &device)?;
+    let usual = tuned_rows();
+    let or = |given: &[String], usual: Vec<String>| if given.is_empty() { usual } else { given.to_vec() };
+    let select = Select {
+        ops: or(&args.op, usual.ops),
+        presets: or(&args.preset, usual.presets),
+        cases: args.case.clone(),
+        tokens: if args.tokens.is_empty() { usual.tokens } else { args.tokens.clone() },
+        ..Select::default()
+    };
+    let options = Options { select, seconds: args.seconds, openai_weights: args.openai_weights, ..Options::default() };
+    let bar = output::spinner();
+    let tried = tune(&cuda, &options, |what| {
+        bar.set_message(what.to_string());
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    for row in &tried {
+        if let Some((variant, _)) = row.times.first() {
+            tuned.insert(TunedRow {
+                op: row.kernel.into(),
+                class: row.class.name.clone(),
+                size: row.class.size,
+                variant: (*variant).into(),
+            });
+        }
+    }
+    std::fs::write(&path, tuned.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+    print(&tried)?;
+    writeln!(std::io::stdout().lock(), "{} rows in {}", tuned.rows.len(), path.display())?;
+    let wrong: Vec<String> = tried.iter().flat_map(wrong).collect();
+    wrong.iter().for_each(|line| eprintln!("wrong: {line}"));
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The file, and what stands in it already.
+fn target(out: &Path, device: &str) -> anyhow::Result<(PathBuf, Tuned)> {
+    let path = if out.is_dir() { out.join(file_name(device)) } else { out.to_path_buf() };
+    let none = || Tuned { device: device.into(), rows: Vec::new() };
+    if !path.exists() {
+        return Ok((path, none()));
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let old: Tuned = text.parse().with_context(|| format!("{} is not a file of tuned rows", path.display()))?;
+    anyhow::ensure!(old.device == device, "{} is of {}, this is {device}", path.display(), old.device);
+    Ok((path, old))
+}
+
+/// `h200.toml` for NVIDIA H200.
+fn file_name(device: &str) -> String {
+    let words = device.trim_start_matches("NVIDIA ").to_lowercase();
+    let name: String = words.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    format!("{name}.toml")
+}
+
+fn print(tried: &[Tried]) -> anyhow::Result<()> {
+    let heading = ["op", "case", "tokens", "fastest", "us", "next", "us", "chosen without", "times the fastest"];
+    let mut table = vec![heading.map(String::from).to_vec()];
+    for row in tried {
+        let place = |i: usize| match row.times.get(i) {
+            Some((name, us)) => [name.to_string(), number(*us)],
+            None => ["-", "-"].map(String::from),
+        };
+        let mut line = vec![row.op.to_string(), row.case.clone(), row.tokens.to_string()];
+        line.extend(place(0).into_iter().chain(place(1)));
+        line.push(row.chosen.unwrap_or("-").into());
+        line.push(row.excess().map_or("-".into(), |e| format!("{e:.2}")));
+        table.push(line);
+    }
+    Ok(output::table(&table)?)
+}
+
+fn wrong(row: &Tried) -> impl Iterator<Item = String> {
+    row.wrong.iter().map(move |variant| format!("{} {} {}, {variant}", row.op, row.case, row.tokens))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_after_devices_and_kept() {
+        assert_eq!(file_name("NVIDIA H200"), "h200.toml");
+        assert_eq!(file_name("NVIDIA H200 as 8.0"), "h200-as-8.0.toml");
+        let folder = tempfile::tempdir().unwrap();
+        let (path, mut tuned) = target(folder.path(), "NVIDIA A100").unwrap();
+        assert!(path.ends_with("a100.toml") && tuned.rows.is_empty());
+        tuned.insert(TunedRow { op: "x".into(), class: "y".into(), size: 1, variant: "z".into() });
+        std::fs::write(&path, tuned.to_string()).unwrap();
+        assert_eq!(target(&path, "NVIDIA A100").unwrap(), (path.clone(), tuned));
+        assert!(target(&path, "NVIDIA H100").unwrap_err().to_string().contains("NVIDIA A100"));
+        std::fs::write(&path, "nonsense").unwrap();
+        assert!(target(&path, "NVIDIA A100").unwrap_err().to_string().contains("not a file of tuned rows"));
+    }
+}
