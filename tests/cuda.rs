@@ -2,27 +2,17 @@
 #![cfg(all(feature = "cuda", feature = "testing"))]
 
 use dropless::cuda::CAPABILITIES;
+mod common;
+
+use common::assert_all_passed;
 use dropless::gpt_oss::{Config, Feed, Forward, Layout, Model, Options, RandomWeights};
 use dropless::testing::vectors::{Class, Vectors};
-use dropless::testing::{Filter, Report, Status, conform, present};
+use dropless::testing::{Filter, Status, conform, present};
 use dropless::{AllOps, Backend, Cpu, Cuda, DType, Error, Replay};
 use std::sync::Arc;
 
 fn device() -> Option<Cuda> {
     present(Cuda::new(0)).unwrap()
-}
-
-/// Nothing failed; something passed; nothing was skipped but for f64, which is the oracle's alone.
-fn assert_all_passed(report: &Report) {
-    let words = |status| {
-        let rows = report.with(status);
-        rows.map(|r| format!("{} {}: {}\n", r.op, r.case, r.message)).collect::<String>()
-    };
-    assert!(report.ok(), "{report}\n{}", words(Status::Failed));
-    assert!(report.count(Status::Passed) > 0, "{report}");
-    let unexpected = report.with(Status::Skipped).filter(|r| !r.message.contains("f64")).count();
-    assert_eq!(unexpected, 0, "{report}\n{}", words(Status::Skipped));
-    eprintln!("{report}");
 }
 
 #[test]

@@ -1,27 +1,17 @@
 //! The wgpu backend on whatever adapter is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names wgpu.
 #![cfg(all(feature = "wgpu", feature = "testing"))]
 
+mod common;
+
+use common::assert_all_passed;
 use dropless::op::{EmbeddingArgs, EmbeddingSpec};
 use dropless::testing::vectors::{Class, Vectors};
-use dropless::testing::{Filter, Report, Status, conform, present};
+use dropless::testing::{Filter, Status, conform, present};
 use dropless::{Backend, DType, Error, Hint, Kernel, Runtime, Tensor, View, Wgpu};
 use std::sync::Arc;
 
 fn device() -> Option<Wgpu> {
     present(Wgpu::new(0)).unwrap()
-}
-
-/// Nothing failed; something passed; nothing was skipped but for f64, which is the oracle's alone.
-fn assert_all_passed(report: &Report) {
-    let words = |status| {
-        let rows = report.with(status);
-        rows.map(|r| format!("{} {}: {}\n", r.op, r.case, r.message)).collect::<String>()
-    };
-    assert!(report.ok(), "{report}\n{}", words(Status::Failed));
-    assert!(report.count(Status::Passed) > 0, "{report}");
-    let unexpected = report.with(Status::Skipped).filter(|r| !r.message.contains("f64")).count();
-    assert_eq!(unexpected, 0, "{report}\n{}", words(Status::Skipped));
-    eprintln!("{report}");
 }
 
 #[test]

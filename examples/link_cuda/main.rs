@@ -4,12 +4,14 @@
 //! `cargo run --example link_cuda --features cuda`
 
 mod layer;
+mod reference;
 
 use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
+use dropless::Cuda;
 use dropless::cuda::Stream;
-use dropless::{Backend, Cpu, Cuda, DType, HostTensor, Tensor};
-use layer::{HIDDEN, LENGTHS, Layer, Place, Places, TOKENS, tensors};
+use layer::{Layer, Place, Places, TOKENS, tensors};
+use reference::{Reference, describe};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,38 +88,17 @@ fn main() -> Result<(), Failure> {
     captured?;
     let graph = graph?.ok_or("nothing was captured")?;
 
-    // The same layer on the reference, in host memory.
-    let cpu = Cpu::new();
-    let reference = Layer::plan(&cpu)?;
-    let (mut tensors, mut places) = (HashMap::new(), Places::new());
-    for (name, t) in &host {
-        let mut tensor = Tensor::from_bytes(&cpu, t.dtype, &t.shape, t.bytes.as_slice())?;
-        places.insert(name, Place { mem: *tensor.view_mut().mem(), dtype: t.dtype, shape: t.shape.clone() });
-        tensors.insert(*name, tensor);
-    }
+    let mut reference = Reference::new(&host)?;
     for replay in 1..=3 {
         graph.launch()?;
-        let got: Vec<u8> = stream.clone_dtoh(&memory["out"])?;
+        let out: Vec<u8> = stream.clone_dtoh(&memory["out"])?;
         let status: Vec<u8> = stream.clone_dtoh(&memory["status"])?;
         stream.synchronize()?;
-        let longer = LENGTHS.map(|n| n + replay);
-        let lengths = HostTensor::from_i32(&[TOKENS], &longer)?;
-        tensors.get_mut("k_len").ok_or("no lengths")?.write(&cpu, lengths.bytes.as_slice())?;
-        reference.enqueue(&cpu, &places, &mut ())?;
-        let want = HostTensor::new(DType::Bf16, &[TOKENS, HIDDEN], tensors["out"].read(&cpu)?.into())?.to_f64();
-        let got = HostTensor::new(DType::Bf16, &[TOKENS, HIDDEN], got.into())?.to_f64();
-        let off = norm(got.iter().zip(&want).map(|(g, w)| g - w)) / norm(want.iter().copied());
-        println!("replay {replay}: keys {longer:?}, relative error {off:.1e} against the reference, status {status:?}");
-        // Three roundings to bf16 in series, 2^-9 each at most.
-        if off.is_nan() || off > 6e-3 || status != [0; 4] {
-            return Err("the result is not the reference's".into());
+        reference.check(replay, out)?;
+        if status != [0; 4] {
+            return Err(format!("the status word is {status:?}").into());
         }
     }
-    let variants = [layer.up.variant(), layer.attention.variant(), layer.dispatch.variant()];
-    println!("{}: MoE {}, attention {}, dispatch {}", cuda.device().name, variants[0], variants[1], variants[2]);
+    println!("{}", describe(&cuda, &layer));
     Ok(())
-}
-
-fn norm(x: impl Iterator<Item = f64>) -> f64 {
-    x.map(|x| x * x).sum::<f64>().sqrt()
 }

@@ -6,11 +6,14 @@
 
 #[path = "../link_cuda/layer.rs"]
 mod layer;
+#[path = "../link_cuda/reference.rs"]
+mod reference;
 
+use dropless::Wgpu;
 use dropless::devices::required;
 use dropless::wgpu::{Mem, wgpu};
-use dropless::{Backend, Cpu, DType, HostTensor, Tensor, Wgpu};
-use layer::{HIDDEN, LENGTHS, Layer, Place, Places, TOKENS, tensors};
+use layer::{HIDDEN, Layer, Place, Places, TOKENS, tensors};
+use reference::{Reference, describe};
 use std::collections::HashMap;
 
 type Failure = Box<dyn std::error::Error>;
@@ -119,35 +122,10 @@ fn main() -> Result<(), Failure> {
         at.insert(name, Place { mem, dtype: tensor.dtype, shape: tensor.shape.clone() });
     }
 
-    // The same layer on the reference, in host memory.
-    let cpu = Cpu::new();
-    let reference = Layer::plan(&cpu)?;
-    let (mut tensors, mut places) = (HashMap::new(), Places::new());
-    for (name, t) in &host {
-        let mut tensor = Tensor::from_bytes(&cpu, t.dtype, &t.shape, t.bytes.as_slice())?;
-        places.insert(name, Place { mem: *tensor.view_mut().mem(), dtype: t.dtype, shape: t.shape.clone() });
-        tensors.insert(*name, tensor);
-    }
+    let mut reference = Reference::new(&host)?;
     for step in 1..=3 {
-        let got = engine.step(&layer, &wgpu, &at)?;
-        let longer = LENGTHS.map(|n| n + step);
-        let lengths = HostTensor::from_i32(&[TOKENS], &longer)?;
-        tensors.get_mut("k_len").ok_or("no lengths")?.write(&cpu, lengths.bytes.as_slice())?;
-        reference.enqueue(&cpu, &places, &mut ())?;
-        let want = HostTensor::new(DType::Bf16, &[TOKENS, HIDDEN], tensors["out"].read(&cpu)?.into())?.to_f64();
-        let got = HostTensor::new(DType::Bf16, &[TOKENS, HIDDEN], got.into())?.to_f64();
-        let off = norm(got.iter().zip(&want).map(|(g, w)| g - w)) / norm(want.iter().copied());
-        println!("step {step}: keys {longer:?}, relative error {off:.1e} against the reference");
-        // Three roundings to bf16 in series, 2^-9 each at most.
-        if off.is_nan() || off > 6e-3 {
-            return Err("the result is not the reference's".into());
-        }
+        reference.check(step, engine.step(&layer, &wgpu, &at)?)?;
     }
-    let variants = [layer.up.variant(), layer.attention.variant(), layer.dispatch.variant()];
-    println!("{}: MoE {}, attention {}, dispatch {}", wgpu.device().name, variants[0], variants[1], variants[2]);
+    println!("{}", describe(&wgpu, &layer));
     Ok(())
-}
-
-fn norm(x: impl Iterator<Item = f64>) -> f64 {
-    x.map(|x| x * x).sum::<f64>().sqrt()
 }

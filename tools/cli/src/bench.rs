@@ -223,7 +223,7 @@ fn on<B: Timing + AllOps>(backend: &Arc<B>, args: &Args, options: &Options) -> a
     Ok(report)
 }
 
-/// What the first device of a backend says of itself, and what this build was made from.
+/// What the first device of a backend says of itself, and the commit that was built (build.rs), or the version where nothing tells.
 fn about(args: &Args) -> About {
     let found = discover_one(&args.backend).and_then(|d| d.devices.ok()).and_then(|devices| devices.into_iter().next());
     let (device, driver) = found.map(|d| (d.name, d.driver)).unwrap_or_default();
