@@ -2,6 +2,8 @@
 // owns COLUMNS weight rows; `splits` warps of a block share them where there are too few warps for the device, each with its
 // part of K, and add up in a fixed order.
 #include "params.cuh"
+#include "ptx/overlap.cuh"
+#include "ptx/stream.cuh"
 #include "reduce.cuh"
 
 // Eight elements.
@@ -9,12 +11,12 @@ struct alignas(16) Chunk {
     unsigned short bits[8];
 };
 
-template <bool ALIGNED>
+template <bool ALIGNED, bool ONCE>
 __device__ __forceinline__ Chunk load(const unsigned short* at, bool there) {
     Chunk chunk = {};
     if (!there) return chunk;
     if (ALIGNED) {
-        *(uint4*)chunk.bits = __ldg((const uint4*)at);
+        *(uint4*)chunk.bits = ONCE ? load_once_128<MOST_FETCH>(at) : *(const uint4*)at;
     } else {
 #pragma unroll
         for (int j = 0; j < 8; j++) chunk.bits[j] = at[j];
@@ -39,9 +41,9 @@ __device__ __forceinline__ void multiply(const GroupedGemmParams& p, int col, in
         for (int u = 0; u < AHEAD; u++) {
             const int at = i + u * step;
 #pragma unroll
-            for (int c = 0; c < COLUMNS; c++) w[u][c] = load<ALIGNED>(w_rows[c] + 8 * at, at < chunks);
+            for (int c = 0; c < COLUMNS; c++) w[u][c] = load<ALIGNED, true>(w_rows[c] + 8 * at, at < chunks);
 #pragma unroll
-            for (int r = 0; r < ROWS; r++) a[u][r] = load<ALIGNED>(a_rows[r] + 8 * at, at < chunks);
+            for (int r = 0; r < ROWS; r++) a[u][r] = load<ALIGNED, false>(a_rows[r] + 8 * at, at < chunks);
         }
 #pragma unroll
         for (int u = 0; u < AHEAD; u++) {
@@ -63,6 +65,11 @@ __device__ __forceinline__ void layer(const GroupedGemmParams& p) {
     __shared__ float parts[WARPS][ROWS * COLUMNS];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = warp % p.splits;
     const int col = (blockIdx.x * (WARPS / p.splits) + warp / p.splits) * COLUMNS;
+    wait_for_predecessor();
+    allow_successor();
+    const int r = lane / COLUMNS, c = lane % COLUMNS;
+    const bool stores = part == 0 && r < min(ROWS, p.rows) && col + c < p.n;
+    const float bias = stores && p.bias.base ? load1(p.bias, 0, col + c) : 0.0f; // not at the end, where memory is waited for
     float sum[ROWS][COLUMNS] = {};
     if (col < p.n) {
         const int first = part * 32 + lane, step = p.splits * 32;
@@ -78,12 +85,10 @@ __device__ __forceinline__ void layer(const GroupedGemmParams& p) {
         }
     }
     __syncthreads();
-    const int r = lane / COLUMNS, c = lane % COLUMNS;
-    if (part != 0 || r >= min(ROWS, p.rows) || col + c >= p.n) return;
-    float result = p.bias.base ? load1(p.bias, 0, col + c) : 0.0f;
+    if (!stores) return;
     float total = 0.0f;
     for (int s = 0; s < p.splits; s++) total += parts[warp + s][lane];
-    store1(p.d, r, col + c, total + result);
+    store1(p.d, r, col + c, total + bias);
 }
 
 #define LAYER(name, dtype, rows, columns, ahead)                                                                       \

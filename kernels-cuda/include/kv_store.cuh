@@ -36,38 +36,6 @@ __device__ __forceinline__ KvPlace value_place(const KvStore& s, int slot, int h
     return {slot / s.page_size, (head * (long long)s.dim + d) * s.page_size + slot % s.page_size};
 }
 
-// Elements d .. d + min(count, 8) of a key; together where the layout keeps them together.
-__device__ __forceinline__ void store_key(const KvStore& s, const Rows& cache, int slot, int head, int d,
-                                          int count, float (&in)[8]) {
-    if (count <= 0) return;
-    const int last = d + (count < 8 ? count : 8) - 1;
-    if (s.layout != PAGED_X_SPLIT || d / s.x == last / s.x) {
-        const KvPlace at = key_place(s, slot, head, d);
-        store8(cache, at.row, at.col, count, in);
-        return;
-    }
-#pragma unroll 1
-    for (int i = 0; i < 8; i++) {
-        const KvPlace at = key_place(s, slot, head, d + i);
-        if (i < count) store1(cache, at.row, at.col, in[0]);
-        shift_in(in, in[0]);
-    }
-}
-
-__device__ __forceinline__ void store_value(const KvStore& s, const Rows& cache, int slot, int head, int d,
-                                            int count, float (&in)[8]) {
-    if (s.layout != PAGED_X_SPLIT) {
-        store_key(s, cache, slot, head, d, count, in);
-        return;
-    }
-#pragma unroll 1
-    for (int i = 0; i < 8; i++) {
-        const KvPlace at = value_place(s, slot, head, d + i);
-        if (i < count) store1(cache, at.row, at.col, in[0]);
-        shift_in(in, in[0]);
-    }
-}
-
 // Elements d .. d + min(count, 8) of a key; the others zero.
 __device__ __forceinline__ void load_key(const KvStore& s, const Rows& cache, int slot, int head, int d, int count,
                                          float (&out)[8]) {

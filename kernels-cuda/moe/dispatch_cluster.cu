@@ -1,10 +1,13 @@
 // Route and sort, or sort alone, in one cluster: its blocks are resident together and read each other's counts.
 #include "dispatch.cuh"
 #include "ptx/cluster.cuh"
+#include "ptx/overlap.cuh"
 
 extern "C" __global__ void __cluster_dims__(BLOCK_N) __launch_bounds__(32 * WARPS, 1)
     moe_dispatch(const __grid_constant__ Dispatch d) {
     __shared__ int start[BUCKETS], block_total[BUCKETS];
+    wait_for_predecessor();
+    allow_successor();
     const Counted own(d, d.with_route);
 #pragma unroll
     for (int i = 0; i < OWN_BUCKETS; i++) {

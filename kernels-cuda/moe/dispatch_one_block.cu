@@ -1,5 +1,6 @@
 // Route and sort, or sort alone, in one block: few tokens.
 #include "dispatch.cuh"
+#include "ptx/overlap.cuh"
 
 // So few assignments that every thread looks at all of them: no histograms, no scans.
 constexpr int FEW = 64, NOWHERE = 0x7fffffff;
@@ -35,6 +36,8 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_dispatch(const _
     __shared__ int start[BUCKETS];
     __shared__ __align__(16) int all[FEW];
     static_assert(FEW <= THREADS, "a thread an assignment");
+    wait_for_predecessor();
+    allow_successor();
     const bool few = d.sort.assignments <= FEW;
     if (threadIdx.x < FEW && threadIdx.x >= d.sort.assignments) all[threadIdx.x] = NOWHERE;
     const Counted own(d, d.with_route, few ? all : nullptr, FEW);

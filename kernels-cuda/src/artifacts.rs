@@ -7,6 +7,21 @@ use crate::Artifact;
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact {
         ops: &["rms_norm"],
+        variant: "sm90",
+        sm: 90,
+        exact: false,
+        ptx_version: 80,
+        entries: &[c"rms_norm"],
+        warps: 12,
+        block_m: 0,
+        block_n: 0,
+        block_k: 0,
+        stages: 0,
+        pdl: true,
+        ptx: concat!(include_str!("../ptx/rms_norm.sm90.ptx"), "\0"),
+    },
+    Artifact {
+        ops: &["rms_norm"],
         variant: "sm75",
         sm: 75,
         exact: false,
@@ -17,6 +32,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/rms_norm.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -31,6 +47,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/embedding.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -45,6 +62,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/argmax.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -59,6 +77,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/swiglu.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -73,7 +92,23 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/rope.sm75.ptx"), "\0"),
+    },
+    Artifact {
+        ops: &["kv_append"],
+        variant: "sm90",
+        sm: 90,
+        exact: false,
+        ptx_version: 80,
+        entries: &[c"kv_append"],
+        warps: 10,
+        block_m: 0,
+        block_n: 0,
+        block_k: 0,
+        stages: 0,
+        pdl: true,
+        ptx: concat!(include_str!("../ptx/kv_append.sm90.ptx"), "\0"),
     },
     Artifact {
         ops: &["kv_append"],
@@ -87,6 +122,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/kv_append.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -101,7 +137,23 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/moe_route.sm75.ptx"), "\0"),
+    },
+    Artifact {
+        ops: &["moe_sort", "moe_dispatch"],
+        variant: "sm90_one_block",
+        sm: 90,
+        exact: false,
+        ptx_version: 80,
+        entries: &[c"moe_dispatch"],
+        warps: 8,
+        block_m: 64,
+        block_n: 0,
+        block_k: 0,
+        stages: 0,
+        pdl: true,
+        ptx: concat!(include_str!("../ptx/moe_sort.sm90_one_block.ptx"), "\0"),
     },
     Artifact {
         ops: &["moe_sort", "moe_dispatch"],
@@ -115,6 +167,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/moe_sort.one_block.ptx"), "\0"),
     },
     Artifact {
@@ -129,6 +182,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 8,
         block_k: 0,
         stages: 0,
+        pdl: true,
         ptx: concat!(include_str!("../ptx/moe_sort.cluster.ptx"), "\0"),
     },
     Artifact {
@@ -143,6 +197,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/moe_sort.two_launches.ptx"), "\0"),
     },
     Artifact {
@@ -157,6 +212,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/moe_permute.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -171,7 +227,23 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/moe_combine.sm75.ptx"), "\0"),
+    },
+    Artifact {
+        ops: &["grouped_gemm"],
+        variant: "sm90_vector",
+        sm: 90,
+        exact: false,
+        ptx_version: 80,
+        entries: &[c"vector_bf16_1", c"vector_bf16_2", c"vector_bf16_4", c"vector_bf16_8", c"vector_f16_1", c"vector_f16_2", c"vector_f16_4", c"vector_f16_8"],
+        warps: 8,
+        block_m: 8,
+        block_n: 0,
+        block_k: 0,
+        stages: 0,
+        pdl: true,
+        ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_vector.ptx"), "\0"),
     },
     Artifact {
         ops: &["grouped_gemm"],
@@ -185,6 +257,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.vector.ptx"), "\0"),
     },
     Artifact {
@@ -199,6 +272,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 384,
         stages: 5,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_decode_16.ptx"), "\0"),
     },
     Artifact {
@@ -213,6 +287,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 192,
         block_k: 192,
         stages: 5,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_prefill_48.ptx"), "\0"),
     },
     Artifact {
@@ -227,6 +302,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 192,
         block_k: 192,
         stages: 3,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_prefill_96.ptx"), "\0"),
     },
     Artifact {
@@ -241,6 +317,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 192,
         block_k: 64,
         stages: 6,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_prefill_192.ptx"), "\0"),
     },
     Artifact {
@@ -255,6 +332,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 192,
         block_k: 64,
         stages: 6,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_dense_48.ptx"), "\0"),
     },
     Artifact {
@@ -269,6 +347,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 192,
         block_k: 64,
         stages: 4,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm90_dense_192.ptx"), "\0"),
     },
     Artifact {
@@ -283,6 +362,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 32,
         block_k: 256,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_decode.ptx"), "\0"),
     },
     Artifact {
@@ -297,6 +377,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 16,
         block_k: 64,
         stages: 6,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_decode_dense.ptx"), "\0"),
     },
     Artifact {
@@ -311,6 +392,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 64,
         stages: 3,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_prefill_64.ptx"), "\0"),
     },
     Artifact {
@@ -325,6 +407,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 64,
         block_k: 128,
         stages: 4,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_16x64.ptx"), "\0"),
     },
     Artifact {
@@ -339,6 +422,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 128,
         stages: 4,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_16x128.ptx"), "\0"),
     },
     Artifact {
@@ -353,6 +437,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 64,
         stages: 3,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_64x128.ptx"), "\0"),
     },
     Artifact {
@@ -367,6 +452,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 64,
         stages: 3,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm80_128x128.ptx"), "\0"),
     },
     Artifact {
@@ -381,6 +467,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 64,
         block_k: 64,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm75_16x64.ptx"), "\0"),
     },
     Artifact {
@@ -395,6 +482,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 64,
         block_k: 64,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.sm75_128x64.ptx"), "\0"),
     },
     Artifact {
@@ -409,6 +497,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 64,
         block_k: 32,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/grouped_gemm.simt.ptx"), "\0"),
     },
     Artifact {
@@ -423,6 +512,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 16,
         block_k: 0,
         stages: 1,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm90_decode_4.ptx"), "\0"),
     },
     Artifact {
@@ -437,6 +527,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 16,
         block_k: 0,
         stages: 1,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm90_decode_8.ptx"), "\0"),
     },
     Artifact {
@@ -451,6 +542,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 16,
         block_k: 0,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm90_decode_16.ptx"), "\0"),
     },
     Artifact {
@@ -465,6 +557,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 96,
         block_k: 64,
         stages: 6,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm90_prefill_64.ptx"), "\0"),
     },
     Artifact {
@@ -479,6 +572,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 128,
         block_k: 128,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm90_prefill_128.ptx"), "\0"),
     },
     Artifact {
@@ -493,6 +587,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 16,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm80_decode.ptx"), "\0"),
     },
     Artifact {
@@ -507,6 +602,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 64,
         block_k: 0,
         stages: 2,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm80_prefill.ptx"), "\0"),
     },
     Artifact {
@@ -521,6 +617,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 32,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.sm75.ptx"), "\0"),
     },
     Artifact {
@@ -535,6 +632,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_n: 0,
         block_k: 0,
         stages: 0,
+        pdl: false,
         ptx: concat!(include_str!("../ptx/flash_attn.simt.ptx"), "\0"),
     },
 ];

@@ -32,6 +32,8 @@ pub struct Artifact {
     pub block_k: u32,
     /// Pipeline stages.
     pub stages: u32,
+    /// Its kernels wait themselves for the launch before them (programmatic dependent launch): they may start while it runs.
+    pub pdl: bool,
     /// The PTX, with a NUL at its end, as drivers want it.
     pub ptx: &'static str,
 }

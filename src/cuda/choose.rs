@@ -150,7 +150,11 @@ mod tests {
         let embedding = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
         for sm in [75, 80, 86, 89, 90, 100, 120] {
             assert_eq!(choose(&embedding, &device(sm), PTX, Hint::default()).unwrap().variant(), "sm75");
-            let one_block = if sm == 75 { "two_launches" } else { "one_block" };
+            let one_block = match sm {
+                75 => "two_launches",
+                80..90 => "one_block",
+                _ => "sm90_one_block",
+            };
             assert_eq!(choose(&dispatch(1), &device(sm), PTX, Hint::default()).unwrap().variant(), one_block);
         }
     }
@@ -159,7 +163,7 @@ mod tests {
     fn dispatch_takes_one_launch_for_few_tokens_and_two_for_many() {
         let choice = choose(&dispatch(8192), &device(90), PTX, Hint::default()).unwrap();
         assert_eq!(choice.variant(), "two_launches");
-        assert_eq!(choice.rejected.len(), 2);
+        assert_eq!(choice.rejected.len(), 3);
         assert!(choice.rejected.iter().all(|r| r.reason.contains("8192")), "{:?}", choice.rejected);
         assert_eq!(choose(&dispatch(256), &device(90), PTX, Hint::default()).unwrap().variant(), "cluster");
         assert_eq!(choose(&dispatch(256), &device(89), PTX, Hint::default()).unwrap().variant(), "two_launches");
@@ -190,7 +194,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let old = reason(choose(&dispatch(1), &device(70), PTX, Hint::default()));
-        assert_eq!(old.lines().count(), 3, "{old}");
+        assert_eq!(old.lines().count(), 4, "{old}");
         assert!(old.lines().all(|l| l.contains("needs sm_") && l.contains("sm_70")), "{old}");
         assert!(reason(choose(&dispatch(1), &device(90), 0, Hint::default())).contains("PTX 8.0"));
         assert!(reason(choose(&dispatch(1), &device(90), PTX, forced("nothing"))).contains("`nothing` was asked for"));

@@ -104,10 +104,11 @@ impl<O> Plan<O> {
         stream: &Stream<'_>,
         params: &P,
     ) -> Result<(), Error> {
-        self.record_as(index, grid, &Shape { shared, ..Shape::default() }, stream, params)
+        let shape = Shape { shared, overlap: self.artifact.pdl, ..Shape::default() };
+        self.record_as(index, grid, &shape, stream, params)
     }
 
-    /// The same with clusters, or overlapping what runs before it.
+    /// The same with clusters, or as the caller says overlapping what runs before it.
     pub(super) fn record_as<P: Pod>(
         &self,
         index: usize,

@@ -1,6 +1,13 @@
 // Loads of what is read once.
 #pragma once
 
+// The most that L2 can be asked to fetch from memory.
+#if __CUDA_ARCH__ >= 800
+constexpr int MOST_FETCH = 256;
+#else
+constexpr int MOST_FETCH = 128;
+#endif
+
 // 16 bytes at a multiple of 16, past the L1 cache; L2 fetches FETCH bytes from memory.
 template <int FETCH>
 __device__ __forceinline__ uint4 load_once_128(const void* from) {

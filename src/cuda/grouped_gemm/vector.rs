@@ -10,7 +10,7 @@ use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GroupedGemmArgs, WeightFormat};
 use dropless_kernels_cuda::Artifact;
 
-const VARIANT: &str = "vector";
+const VARIANTS: [&str; 2] = ["sm90_vector", "vector"];
 /// Weight rows of a warp: `COLUMNS` of vector.cu.
 const COLUMNS: usize = 2;
 /// Warps that occupy a multiprocessor: they have 8 KB of weights under way each.
@@ -25,7 +25,7 @@ pub(super) struct Vector<'a>(&'a Artifact);
 
 impl<'a> Vector<'a> {
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
-        (artifact.variant == VARIANT).then_some(Vector(artifact))
+        VARIANTS.contains(&artifact.variant).then_some(Vector(artifact))
     }
 
     /// # Errors
@@ -96,20 +96,20 @@ mod tests {
     #[test]
     fn a_few_rows_of_a_linear_layer_need_no_tensor_cores() {
         let linear = |rows, k| GroupedGemmSpec::linear(rows, 5120, k, DType::Bf16, DType::Bf16, None, DType::F32);
-        assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), [VARIANT; 3]);
+        assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), ["vector", "vector", "sm90_vector"]);
         let router = GroupedGemmSpec { n: 32, ..linear(8, 2880) };
-        assert_eq!(variant(&router, 90), VARIANT);
+        assert_eq!(variant(&router, 90), "sm90_vector");
         for op in
             [linear(9, 2880), linear(4, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }]
         {
-            assert_ne!(variant(&op, 90), VARIANT, "{op:?}");
+            assert!(!VARIANTS.contains(&variant(&op, 90)), "{op:?}");
         }
     }
 
     #[test]
     fn warps_share_where_there_are_few() {
         let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(90), units: 132, shared_bytes: 232_448 };
-        let artifact = dropless_kernels_cuda::ARTIFACTS.iter().find(|a| a.variant == VARIANT).unwrap();
+        let artifact = dropless_kernels_cuda::ARTIFACTS.iter().find(|a| VARIANTS.contains(&a.variant)).unwrap();
         let splits = |n| {
             let op = GroupedGemmSpec::linear(1, n, 2880, DType::Bf16, DType::Bf16, None, DType::F32);
             Vector(artifact).splits(&op, &device)

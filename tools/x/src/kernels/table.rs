@@ -33,6 +33,8 @@ pub struct Variant {
     #[serde(default)]
     pub stages: u32,
     #[serde(default)]
+    pub pdl: bool,
+    #[serde(default)]
     pub spills: bool,
 }
 
@@ -72,6 +74,7 @@ impl Table {
                 ("block_n", v.block_n.to_string()),
                 ("block_k", v.block_k.to_string()),
                 ("stages", v.stages.to_string()),
+                ("pdl", v.pdl.to_string()),
                 ("ptx", format!("concat!(include_str!(\"../{}\"), \"\\0\")", v.artifact())),
             ] {
                 let _ = writeln!(out, "        {field}: {value},");
