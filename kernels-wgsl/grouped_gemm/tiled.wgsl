@@ -31,21 +31,6 @@ struct Sums {
     d: Sum,
 }
 
-struct Rows {
-    g: vec4<f32>,
-    g8: vec4<f32>,
-}
-
-// Four elements of two rows, divided by 2^14; `PLACES` in src/mxfp4/layout.rs.
-fn decoded(word: u32) -> Rows {
-    let last = (word & 0x001b001bu) * 4228u;
-    let a = unpack2x16float(((word << 3u) & 0x0e000e00u) | (word & 0x80008000u));
-    let b = unpack2x16float((word & 0x0e000e00u) | (((word >> 3u) | (word << 29u)) & 0x80008000u));
-    let c = unpack2x16float(((word >> 3u) & 0x0e000e00u) | (((word >> 6u) | (word << 26u)) & 0x80008000u));
-    let d = unpack2x16float(((last << 3u) & 0x0e000e00u) | (last & 0x80008000u));
-    return Rows(vec4<f32>(a, c), vec4<f32>(b, d));
-}
-
 fn four_products(sums: Sums, first: u32, second: u32, at: u32, units: vec4<f32>) -> Sums {
     let a = staged(at);
     let w = decoded(first);

@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub features: wgpu::Features,
     /// Limits that the device was opened with.
     pub limits: wgpu::Limits,
+    /// Smallest and largest subgroup.
+    pub subgroups: (u32, u32),
 }
 
 pub(super) struct Device {
@@ -46,7 +48,9 @@ impl Device {
         queue: wgpu::Queue,
         checks: wgpu::ShaderRuntimeChecks,
     ) -> Result<Self, Error> {
-        let (limits, name) = (device.limits(), device.adapter_info().name);
+        let (limits, adapter) = (device.limits(), device.adapter_info());
+        let subgroups = (adapter.subgroup_min_size, adapter.subgroup_max_size);
+        let name = adapter.name;
         let info = DeviceInfo {
             name,
             arch: Arch::Wgsl,
@@ -54,7 +58,7 @@ impl Device {
             units: 1,
             shared_bytes: limits.max_compute_workgroup_storage_size,
         };
-        let capabilities = Capabilities { features: device.features(), limits };
+        let capabilities = Capabilities { features: device.features(), limits, subgroups };
         let nothing = caught(&device, "creating a buffer", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("dropless nothing"),

@@ -12,18 +12,37 @@ use std::ops::Range;
 /// Rows an expert up to which they are few: at 8, weights are read twice, and an H200 takes 27 % longer than with wide tiles.
 const FEW_ROWS: f64 = 4.0;
 
-/// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up.
+/// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up, then rows of `a` as f16
+/// and their scales.
 struct Scratch {
     tables: Range<usize>,
     rows: Range<usize>,
+    halves: Range<usize>,
+    scales: Range<usize>,
 }
 
 impl Scratch {
-    fn new(op: &GroupedGemmSpec) -> Self {
-        let tables = if op.grouped { (2 * (op.experts + 1) * 4).next_multiple_of(256) } else { 0 };
-        let rows = if op.combine.is_some() { op.rows.saturating_mul(op.n_out()).saturating_mul(4) } else { 0 };
-        Scratch { tables: 0..tables, rows: tables..tables.saturating_add(rows) }
+    fn new(op: &GroupedGemmSpec, artifact: &Artifact) -> Self {
+        let mut end = 0usize;
+        let mut next = |bytes: usize| {
+            let first = end;
+            end = end.saturating_add(bytes.checked_next_multiple_of(256).unwrap_or(usize::MAX));
+            first..first.saturating_add(bytes)
+        };
+        let some = |there: bool, bytes: usize| if there { bytes } else { 0 };
+        let matrices = !artifact.needs.is_empty();
+        Scratch {
+            tables: next(some(op.grouped, 2 * (op.experts + 1) * 4)),
+            rows: next(some(op.combine.is_some(), op.rows.saturating_mul(op.n_out()).saturating_mul(4))),
+            halves: next(some(matrices, op.rows.saturating_mul(padded(op.k)).saturating_mul(2))),
+            scales: next(some(matrices, op.rows.saturating_mul(4))),
+        }
     }
+}
+
+/// Elements of a row in whole tiles of prepacked weights.
+fn padded(k: usize) -> usize {
+    k.next_multiple_of(64)
 }
 
 /// The tables of the schedule, where there are any.
@@ -40,7 +59,26 @@ fn scheduled(launch: Launch, op: &GroupedGemmSpec, scratch: &Scratch) -> Launch 
 
 /// Are weights read 16 bytes at a time?
 fn streams(artifact: &Artifact) -> bool {
-    matches!(artifact.variant, "tiled_1" | "tiled_4" | "dense_1" | "dense_4")
+    kind(artifact) != Reads::Words
+}
+
+/// What weights a variant takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// Any, a word or a byte at a time.
+    Words,
+    /// Prepacked ones, 16 bytes at a time.
+    Tiles,
+    /// Those of 16 bits, 16 bytes at a time.
+    Rows,
+}
+
+fn kind(artifact: &Artifact) -> Reads {
+    match artifact.variant {
+        "tiled_1" | "tiled_4" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
+        "dense_1" | "dense_4" => Reads::Rows,
+        _ => Reads::Words,
+    }
 }
 
 impl GroupedGemmSpec {
@@ -105,18 +143,50 @@ impl GroupedGemmSpec {
                 ("n", self.n),
                 ("k", self.k),
                 ("columns", columns),
+                ("k_tiles", padded(self.k) / 64),
                 ("divide", self.gather.map_or(1, |g| g.divide)),
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ]);
         let launch = scheduled(self.weights(launch, artifact, bound), self, scratch);
-        let launch = match self.gather {
-            Some(_) => launch.status(),
-            None => launch.without("status", Kind::Status),
+        // Rows that were made halves of have been reported.
+        let launch = match (self.gather, artifact.needs.is_empty()) {
+            (Some(_), true) => launch.status(),
+            _ => launch.without("status", Kind::Status),
+        };
+        let launch = match artifact.needs.is_empty() {
+            true => launch,
+            false => self.halves(launch, scratch, Kind::Reads(DType::F32)),
         };
         match self.combine {
             Some(_) => launch.scratch("d", Kind::Writes(DType::F32), scratch.rows.clone(), self.n_out()),
             None => launch.writes("d", self.d),
         }
+    }
+}
+
+impl GroupedGemmSpec {
+    /// Rows of `a` as f16, and their scales.
+    fn halves(&self, launch: Launch, scratch: &Scratch, scales: Kind) -> Launch {
+        launch.scratch("halves", Kind::Vectors(DType::F16), scratch.halves.clone(), padded(self.k)).scratch(
+            "row_scale",
+            scales,
+            scratch.scales.clone(),
+            1,
+        )
+    }
+
+    fn make_halves(&self, scratch: &Scratch) -> Launch {
+        let launch = Launch::new("grouped_halves", self.rows)
+            .reads("a", self.a)
+            .ints_if("row_index", self.gather.map(|_| "row_index"))
+            .consts([("GATHER", self.gather.is_some().into()), ("REBASED", (self.a == DType::Bf16).into())])
+            .sizes([
+                ("k", self.k),
+                ("divide", self.gather.map_or(1, |g| g.divide)),
+                ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
+            ])
+            .status();
+        scheduled(self.halves(launch, scratch, Kind::Writes(DType::F32)), self, scratch)
     }
 }
 
@@ -131,23 +201,28 @@ impl WgpuOp for GroupedGemmSpec {
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         let halves = matches!(self.epilogue, Epilogue::Swiglu(unit) if unit.layout == GateUp::Halves);
-        match (artifact.variant, self.weights) {
-            ("tiled_1" | "tiled_4", WeightFormat::Mxfp4Tiled) if halves => {
+        match (kind(artifact), self.weights) {
+            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if halves => {
                 Err("a tile of prepacked weights has gates without their ups".into())
             }
-            ("dense_1" | "dense_4", WeightFormat::Dense(DType::Bf16 | DType::F16)) if !self.k.is_multiple_of(8) => {
-                Err(format!("rows of weights are whole 16 bytes here, these have {} elements", self.k))
+            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if !artifact.needs.is_empty() && self.a == DType::F32 => {
+                Err("`a` is f32, which f16 does not hold".into())
             }
-            ("tiled_1" | "tiled_4", WeightFormat::Mxfp4Tiled) => Ok(()),
-            ("dense_1" | "dense_4", WeightFormat::Dense(DType::Bf16 | DType::F16)) => Ok(()),
-            ("tiled_1" | "tiled_4", _) => Err("takes prepacked MXFP4 weights".into()),
-            ("dense_1" | "dense_4", _) => Err("takes weights of bf16 and f16".into()),
-            _ => Ok(()),
+            (Reads::Tiles, WeightFormat::Mxfp4Tiled) | (Reads::Words, _) => Ok(()),
+            (Reads::Tiles, _) => Err("takes prepacked MXFP4 weights".into()),
+            (Reads::Rows, WeightFormat::Dense(DType::Bf16 | DType::F16)) => match self.k.is_multiple_of(8) {
+                true => Ok(()),
+                false => Err(format!("rows of weights are whole 16 bytes here, these have {} elements", self.k)),
+            },
+            (Reads::Rows, _) => Err("takes weights of bf16 and f16".into()),
         }
     }
 
     /// Weights are read again for every BLOCK_M rows: worth it up to so many an expert.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
+        if !artifact.needs.is_empty() {
+            return Err("not chosen: not measured yet".into());
+        }
         let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
         let most = match artifact.variant {
             "tiled_1" | "dense_1" => 1.0,
@@ -166,7 +241,7 @@ impl WgpuOp for GroupedGemmSpec {
     }
 
     fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String> {
-        let scratch = Scratch::new(self);
+        let scratch = Scratch::new(self, artifact);
         let mut list = Vec::new();
         if self.grouped {
             let launch = Launch::new("grouped_schedule", 1)
@@ -174,6 +249,9 @@ impl WgpuOp for GroupedGemmSpec {
                 .status()
                 .consts([("ZEROS", self.combine.is_none().into())]);
             list.push(scheduled(launch, self, &scratch));
+        }
+        if !artifact.needs.is_empty() {
+            list.push(self.make_halves(&scratch));
         }
         // Without local experts there still are rows to zero.
         let (window, count) = (self.window(device)?, self.local.count);
@@ -192,6 +270,6 @@ impl WgpuOp for GroupedGemmSpec {
                 .sizes([("width", width), ("tokens", combine.tokens), ("top_k", combine.top_k)]);
             list.push(scheduled(launch, self, &scratch));
         }
-        Ok(Launches { list, scratch: scratch.rows.end })
+        Ok(Launches { list, scratch: scratch.scales.end })
     }
 }

@@ -51,6 +51,13 @@ fn wanted() -> wgpu::Features {
     needs.filter_map(|name| wgpu::Features::from_name(name)).fold(CLOCK, wgpu::Features::union)
 }
 
+/// Matrices as kernels multiply them: 16 x 16 of f16 into f32.
+fn is_wanted(matrices: &wgpu::CooperativeMatrixProperties) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    (matrices.m_size, matrices.n_size, matrices.k_size) == (16, 16, 16)
+        && (matrices.ab_type, matrices.cr_type) == (F16, F32)
+}
+
 fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
     let driver = format!("{} {}", info.driver, info.driver_info);
     let driver = if driver.trim().is_empty() { info.backend.to_string() } else { driver.trim().into() };
@@ -69,7 +76,12 @@ impl Wgpu {
     /// # Errors
     /// [`Error::Unavailable`] where there is no such adapter, or its driver refuses.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
-        let ask = |adapter: &wgpu::Adapter| (adapter.features() & wanted(), adapter.limits());
+        let ask = |adapter: &wgpu::Adapter| {
+            let matrices = adapter.cooperative_matrix_properties().iter().any(is_wanted);
+            let without =
+                if matrices { wgpu::Features::empty() } else { wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX };
+            ((adapter.features() & wanted()) - without, adapter.limits())
+        };
         Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::unchecked())
     }
 
@@ -100,6 +112,9 @@ impl Wgpu {
             required_features,
             required_limits,
             memory_hints: wgpu::MemoryHints::Performance,
+            // SAFETY: cooperative matrices alone are asked for of what is experimental; kernels load and store them inside arrays of
+            // their own, at multiples of a matrix.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..wgpu::DeviceDescriptor::default()
         }))
         .map_err(|e| unavailable(format!("{}: {e}", adapter.get_info().name)))?;

@@ -14,6 +14,11 @@ pub(super) const MAX_GROUPS: usize = 65_535;
 /// The whole text of a launch.
 pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> String {
     let mut out = String::new();
+    for (feature, word) in [("shader-f16", "f16"), ("wgpu-cooperative-matrix", "wgpu_cooperative_matrix")] {
+        if artifact.needs.contains(&feature) {
+            out += &format!("enable {word};\n");
+        }
+    }
     // Untyped: they are sizes of arrays and numbers of either sign. What the spec decides comes before the variant's own.
     let own = artifact.sizes.iter().filter(|(name, _)| launch.consts.iter().all(|(n, _)| n != name));
     for (name, value) in launch.consts.iter().chain(own) {
@@ -24,7 +29,8 @@ pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> S
         out += &format!("    {name}: {},\n", param.wgsl());
     }
     out += "}\n@group(0) @binding(0) var<uniform> p: Params;\n";
-    out += &format!("fn item_of(group: vec3<u32>) -> u32 {{ return group.y * {MAX_GROUPS}u + group.x; }}\n");
+    out += &format!("const MAX_GROUPS = {MAX_GROUPS}u;\n");
+    out += "fn item_of(group: vec3<u32>) -> u32 { return group.y * MAX_GROUPS + group.x; }\n";
     out += CONVERT;
     for (i, binding) in launch.bindings.iter().enumerate() {
         out += &declared(binding.name, binding.kind, i);
@@ -35,7 +41,23 @@ pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> S
         out += &stubs(*kind, bound).replace('#', name);
     }
     for file in kernel.files {
-        out += file;
+        out += &repeated(file, artifact);
+    }
+    out
+}
+
+/// With a line for each fragment where the text has `$m` or `$n`: arrays of cooperative matrices are nothing that drivers take.
+fn repeated(text: &str, artifact: &Artifact) -> String {
+    if !text.contains('$') {
+        return text.into();
+    }
+    let mut out = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("//")) {
+        let tiles = |sign: &str, size: &str| if line.contains(sign) { artifact.size(size) } else { 1 };
+        for (m, n) in (0..tiles("$m", "M_TILES")).flat_map(|m| (0..tiles("$n", "N_TILES")).map(move |n| (m, n))) {
+            out += &line.replace("$m", &m.to_string()).replace("$n", &n.to_string());
+            out.push('\n');
+        }
     }
     out
 }
@@ -126,6 +148,7 @@ fn word_#(i: u32) -> u32 {
 const VECTORS: &str = "
 fn vec_#(i: u32) -> vec4<u32> { return #_words[i]; }
 fn part_#(i: u32, word: u32) -> u32 { return #_words[i][word]; }
+fn put_vec_#(i: u32, value: vec4<u32>) { #_words[i] = value; }
 ";
 
 const READS_WORDS: &str = "
@@ -275,17 +298,27 @@ mod tests {
 
     /// What a device promises beyond WebGPU's defaults, as far as a variant asks for it.
     fn promised(artifact: &Artifact) -> naga::valid::Capabilities {
-        assert!(artifact.needs.is_empty(), "{}: say here what its features mean to naga", artifact.variant);
+        use naga::valid::Capabilities;
         // f16 in words: WebGPU has it everywhere.
-        naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        artifact.needs.iter().fold(Capabilities::SHADER_FLOAT16_IN_FLOAT32, |all, need| {
+            all | match *need {
+                "shader-f16" => Capabilities::SHADER_FLOAT16,
+                "wgpu-cooperative-matrix" => Capabilities::COOPERATIVE_MATRIX,
+                other => panic!("{}: say here what {other} means to naga", artifact.variant),
+            }
+        })
     }
 
     /// Into what Vulkan, Metal and DX12 compile: languages with limits of their own.
-    fn translates(module: &naga::Module, info: &naga::valid::ModuleInfo) {
+    fn translates(module: &naga::Module, info: &naga::valid::ModuleInfo, artifact: &Artifact) {
         use naga::back::{hlsl, msl, spv};
         let name = &module.entry_points[0].name;
         let spirv = spv::write_vec(module, info, &spv::Options::default(), None);
         assert!(spirv.is_ok_and(|words| words.len() > 100), "{name} as SPIR-V");
+        if artifact.needs.contains(&"wgpu-cooperative-matrix") {
+            // Of 16 x 16 only Vulkan has them.
+            return;
+        }
         // Metal 2.4 is what wgpu asks for on macOS 12.
         let options = msl::Options { lang_version: (2, 4), ..msl::Options::default() };
         let metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
@@ -307,14 +340,16 @@ mod tests {
             let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), promised(artifact));
             let info = validator.validate(&module);
             let info = info.unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
-            translates(&module, &info);
+            translates(&module, &info, artifact);
             let [entry] = &module.entry_points[..] else { panic!("one entry point\n{text}") };
             let threads: u32 = entry.workgroup_size.iter().product();
             assert!(threads <= limits.max_compute_invocations_per_workgroup, "{}: {threads} invocations", entry.name);
             assert!(*bindings <= limits.max_storage_buffers_per_shader_stage as usize, "{}: {bindings}", entry.name);
             let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
             let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
-            assert!(bytes <= limits.max_compute_workgroup_storage_size, "{}: {bytes} bytes", entry.name);
+            // Where there are matrices, there is more.
+            let most = if artifact.needs.is_empty() { limits.max_compute_workgroup_storage_size } else { 48 << 10 };
+            assert!(bytes <= most, "{}: {bytes} bytes", entry.name);
         }
     }
 }

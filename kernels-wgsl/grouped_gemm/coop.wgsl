@@ -1,0 +1,175 @@
+// Prepacked MXFP4 on cooperative matrices of 16 x 16, f16 into f32: a workgroup takes BLOCK_M rows and BLOCK_N weight rows, 64
+// elements at a time, which it holds in registers while it multiplies the 64 before. Weights become f16 with their scale:
+// exactly, for scales of 2^-23 to 2^13. A tile with others, or with a row that did not fit f16, is computed in f32 instead. A
+// subgroup of 32 has M_TILES x N_TILES matrices of results; a line with $m or $n stands for one line for each.
+const LINE: u32 = 9u; // vectors of a row of 64 elements in workgroup memory, padded against bank conflicts
+const A_VECTORS: u32 = BLOCK_M * 8u;
+const A_EACH: u32 = (A_VECTORS + THREADS - 1u) / THREADS;
+const LEAST_SCALE: u32 = 104u;
+const MOST_SCALE: u32 = 140u;
+const_assert BLOCK_N * 2 == THREADS;
+
+var<workgroup> a_tile: array<vec4<u32>, BLOCK_M * LINE>;
+var<workgroup> w_tile: array<vec4<u32>, BLOCK_N * LINE>;
+var<workgroup> patches: array<f32, THREADS * 8u>; // 16 x 16 for every 32 invocations
+var<workgroup> beyond: atomic<u32>;
+
+// Through f32: naga has no bitcast to vectors of f16.
+fn halves_of(pairs: vec2<u32>, factor: f32) -> vec2<u32> {
+    return vec2<u32>(pack2x16float(unpack2x16float(pairs.x) * factor), pack2x16float(unpack2x16float(pairs.y) * factor));
+}
+
+// An invocation's codes of a tile of 16 weight rows, as halves of rows g and g + 8.
+fn put_weights(codes: vec4<u32>, scales: vec4<u32>, lane: u32) {
+    let at = (lane / 32u * 16u + lane % 32u / 4u) * LINE + lane % 4u * 2u;
+    // 2^14 times the scales.
+    let factor = bitcast<vec4<f32>>((scales + 14u) << vec4<u32>(23u));
+    let x = pairs_of(codes.x);
+    let y = pairs_of(codes.y);
+    let z = pairs_of(codes.z);
+    let w = pairs_of(codes.w);
+    w_tile[at] = vec4<u32>(halves_of(x.g, factor[0]), halves_of(y.g, factor[0]));
+    w_tile[at + 1u] = vec4<u32>(halves_of(z.g, factor[1]), halves_of(w.g, factor[1]));
+    w_tile[at + 8u * LINE] = vec4<u32>(halves_of(x.g8, factor[2]), halves_of(y.g8, factor[2]));
+    w_tile[at + 8u * LINE + 1u] = vec4<u32>(halves_of(z.g8, factor[3]), halves_of(w.g8, factor[3]));
+}
+
+fn scales_of(word: u32) -> vec4<u32> {
+    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u);
+}
+
+// The product of a row of `a` and a weight row, in f32: a scale in two halves, the first one for the elements.
+fn exact_product(row: u32, weights: u32, n: u32) -> f32 {
+    let g = n % 8u;
+    let lower = n % 16u >= 8u;
+    var sum = 0.0;
+    for (var kt = 0u; kt * 64u < p.k; kt++) {
+        let at = weights + kt * 34u;
+        let scales = scales_of(part_w(at + 32u + g / 4u, g % 4u));
+        for (var half = 0u; half < 2u && kt * 64u + half * 32u < p.k; half++) {
+            let scale = scales[half + select(0u, 2u, lower)];
+            let unit = 16384.0 * element_factor(scale);
+            var block = 0.0;
+            for (var i = 0u; i < 8u; i++) {
+                let j = half * 2u + i / 4u;
+                let k = kt * 64u + j * 16u + i % 4u * 2u;
+                let four = decoded(part_w(at + g * 4u + i % 4u, j));
+                let w = select(four.g, four.g8, lower) * unit;
+                block += load_a(row, k) * w.x + load_a(row, k + 1u) * w.y + load_a(row, k + 8u) * w.z + load_a(row, k + 9u) * w.w;
+            }
+            sum += block * block_factor(scale);
+        }
+    }
+    return sum;
+}
+
+fn exact_tile(t: Tile, col_first: u32, first: u32, local: i32, lane: u32) {
+    for (var i = lane; i < BLOCK_M * BLOCK_N / 4u; i += THREADS) {
+        let r = t.first + i32(i / (BLOCK_N / 4u));
+        let col = col_first + i % (BLOCK_N / 4u) * 4u;
+        if (r >= t.last || col >= p.n) { continue; }
+        let row = input_row(r, false);
+        var y = vec4<f32>();
+        if (row >= 0) {
+            for (var c = 0u; c < min(p.n - col, 4u); c++) {
+                let n = col + c;
+                y[c] = exact_product(u32(row), first + n / 16u * p.k_tiles * 34u, n);
+            }
+        }
+        finish(u32(r), col, y, local, true);
+    }
+}
+
+fn zero_tile(t: Tile, col_first: u32, local: i32, lane: u32) {
+    for (var i = lane; i < BLOCK_M * BLOCK_N / 4u; i += THREADS) {
+        let r = t.first + i32(i / (BLOCK_N / 4u));
+        if (r < t.last) { finish(u32(r), col_first + i % (BLOCK_N / 4u) * 4u, vec4<f32>(), local, false); }
+    }
+}
+
+// 16 rows and columns of results that lie in an invocation's patch: half a row each.
+fn finish_patch(t: Tile, row: u32, col: u32, local: i32, lane: u32) {
+    workgroupBarrier();
+    let r = t.first + i32(row + lane % 32u / 2u);
+    let at = lane / 32u * 256u + lane % 32u * 8u;
+    if (r < t.last) {
+        let scale = load_row_scale(u32(r), 0u);
+        for (var i = 0u; i < 8u; i += 4u) {
+            let y = vec4<f32>(patches[at + i], patches[at + i + 1u], patches[at + i + 2u], patches[at + i + 3u]);
+            finish(u32(r), col + lane % 2u * 8u + i, y * scale, local, true);
+        }
+    }
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(THREADS)
+fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    // Without calls and &&, whose results naga does not take for uniform.
+    let item = group.y * MAX_GROUPS + group.x;
+    if (item >= p.items) { return; }
+    let col_first = item % p.columns * BLOCK_N;
+    find_tile(i32(item / p.columns), lane);
+    let t = workgroupUniformLoad(&tile);
+    if (t.expert < 0) { return; }
+    let local = t.expert - p.local_first;
+    let bound = local - p.bound_first;
+    let here = (local >= 0) & (local < p.local_count);
+    if (select(p.bound_first > 0, (bound < 0) | (bound >= p.bound_count), here)) { return; }
+    if (!here) {
+        zero_tile(t, col_first, local, lane);
+        return;
+    }
+    if (lane == 0u) { atomicStore(&beyond, 0u); }
+    workgroupBarrier();
+    let l = lane % 32u;
+    let weights = w_at(u32(bound), 0u);
+    // The last tile of weights stands in for those that are not there: their columns are not stored.
+    let own = weights + min(col_first / 16u + lane / 32u, (p.n - 1u) / 16u) * p.k_tiles * 34u;
+    var rows = array<u32, A_EACH>();
+    for (var i = 0u; i < A_EACH; i++) {
+        let r = min(t.first + i32((lane + i * THREADS) / 8u), t.last - 1);
+        rows[i] = halves_at(u32(r), lane % 8u);
+    }
+    var far = false;
+    if (lane < BLOCK_M && t.first + i32(lane) < t.last) { far = load_row_scale(u32(t.first) + lane, 0u) == 0.0; }
+
+    var codes = vec_w(own + l);
+    var scale_word = part_w(own + 32u + l / 16u, l / 4u % 4u);
+    var a = array<vec4<u32>, A_EACH>();
+    for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i]); }
+    let subgroup = lane / 32u;
+    let first_m = subgroup / (BLOCK_N / 16u / N_TILES) * M_TILES * 16u;
+    let first_n = subgroup % (BLOCK_N / 16u / N_TILES) * N_TILES * 16u;
+    var c_$m$n = coop_mat16x16<f32, C>();
+    for (var kt = 0u; kt < p.k_tiles; kt++) {
+        let scales = scales_of(scale_word);
+        far = far || any(scales < vec4<u32>(LEAST_SCALE)) || any(scales > vec4<u32>(MOST_SCALE));
+        workgroupBarrier();
+        put_weights(codes, scales, lane);
+        for (var i = 0u; i < A_EACH; i++) {
+            let v = lane + i * THREADS;
+            if (v < A_VECTORS) { a_tile[v / 8u * LINE + v % 8u] = a[i]; }
+        }
+        workgroupBarrier();
+        if (kt + 1u < p.k_tiles) {
+            let at = own + (kt + 1u) * 34u;
+            codes = vec_w(at + l);
+            scale_word = part_w(at + 32u + l / 16u, l / 4u % 4u);
+            for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + (kt + 1u) * 8u); }
+        }
+        for (var v = 0u; v < 8u; v += 2u) {
+            let a_$m = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[(first_m + $mu * 16u) * LINE + v], LINE);
+            let b_$n = coopLoad<coop_mat16x16<f16, B>>(&w_tile[(first_n + $nu * 16u) * LINE + v], LINE);
+            c_$m$n = coopMultiplyAdd(a_$m, b_$n, c_$m$n);
+        }
+    }
+    if (far) { atomicStore(&beyond, 1u); }
+    workgroupBarrier();
+    let exact = workgroupUniformLoad(&beyond) != 0u;
+    if (exact) {
+        exact_tile(t, col_first, weights, local, lane);
+        return;
+    }
+    let own_patch = subgroup * 256u;
+    coopStoreT(c_$m$n, &patches[own_patch], 16u); finish_patch(t, first_m + $mu * 16u, col_first + first_n + $nu * 16u, local, lane);
+}
