@@ -17,7 +17,7 @@ use crate::kernel::AllOps;
 use crate::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
 use crate::op::moe::DispatchSpec;
 use crate::op::{GroupedGemmSpec, Swiglu, WeightFormat, Work};
-use check::{check_block, check_mlp1, check_mlp2};
+use check::Ran;
 use std::sync::Arc;
 
 /// Which part of the layer.
@@ -98,6 +98,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let work = work(&p, part, tokens, touched);
         let shape = format!("E{} k{} {}x{}", p.experts, p.top_k, p.hidden, p.intermediate);
         let (backend, hint) = (self.backend, self.hint());
+        let ran = Ran { backend, preset: &p, experts: &experts, operands: &operands };
         let measured = |times, variant: String, rel_err, roundings, scratch_bytes, peak_bytes| Measured {
             shape: shape.clone(),
             variant,
@@ -112,14 +113,14 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             Part::Mlp1 => {
                 let call = Call::new(backend, up, hint, up_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-                let error = check_mlp1(backend, &p, &experts, &operands, &call)?;
+                let error = ran.mlp1(&call)?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
             Part::Mlp2 => {
                 let call = Call::new(backend, down, hint, down_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-                let error = check_mlp2(backend, &p, &experts, &operands, &call)?;
+                let error = ran.mlp2(&call)?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
@@ -146,7 +147,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                     up.enqueue(backend, set, q)?;
                     down.enqueue(backend, set, q)
                 })?;
-                let error = check_block(backend, &p, &experts, &operands)?;
+                let error = ran.block()?;
                 let variant = format!("{} + {} + {}", dispatch.variant(), up.variant(), down.variant());
                 let scratch = dispatch.scratch_bytes().max(up.scratch_bytes()).max(down.scratch_bytes());
                 let between = rows * p.intermediate * 2;

@@ -104,49 +104,47 @@ impl<'a, B: Runtime> Oracle<'a, B> {
     }
 }
 
-/// Error of the first GEMM alone.
-pub(super) fn check_mlp1<B: Runtime + Provide<GroupedGemmSpec>>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-    call: &Call<GroupedGemmSpec, B>,
-) -> Result<f64, Error> {
-    call.run(backend)?;
-    let oracle = Oracle::new(p, experts, operands)?;
-    let want = oracle.mlp1()?.to_f64();
-    let (mut got, mut wanted) = (Vec::new(), Vec::new());
-    for (here, there) in oracle.sampled.rows(p, &operands.routing[0]) {
-        got.extend(operands.activated.read_rows(backend, there, 1)?.to_f64());
-        wanted.extend_from_slice(&want[here * p.intermediate..(here + 1) * p.intermediate]);
+/// What a row ran on.
+pub(super) struct Ran<'a, B: Runtime> {
+    pub(super) backend: &'a B,
+    pub(super) preset: &'a Preset,
+    pub(super) experts: &'a Experts<B>,
+    pub(super) operands: &'a Operands<B>,
+}
+
+impl<B: Runtime + Provide<GroupedGemmSpec>> Ran<'_, B> {
+    fn oracle(&self) -> Result<Oracle<'_, B>, Error> {
+        Oracle::new(self.preset, self.experts, self.operands)
     }
-    Ok(relative_error(&got, &wanted))
-}
 
-/// Error of the second GEMM alone, on the activations that it was given.
-pub(super) fn check_mlp2<B: Runtime + Provide<GroupedGemmSpec>>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-    call: &Call<GroupedGemmSpec, B>,
-) -> Result<f64, Error> {
-    call.run(backend)?;
-    let oracle = Oracle::new(p, experts, operands)?;
-    let mut rows = oracle.sampled.rows(p, &operands.routing[0]);
-    rows.sort_unstable();
-    let activated: Vec<HostTensor> =
-        rows.iter().map(|(_, there)| operands.activated.host_rows(*there, 1)).collect::<Result<_, _>>()?;
-    oracle.error(backend, &oracle.mlp2(&rows_of(&activated, &[p.intermediate], DType::Bf16)?)?)
-}
+    /// Error of the first GEMM alone.
+    pub(super) fn mlp1(&self, call: &Call<GroupedGemmSpec, B>) -> Result<f64, Error> {
+        call.run(self.backend)?;
+        let (p, oracle) = (self.preset, self.oracle()?);
+        let want = oracle.mlp1()?.to_f64();
+        let (mut got, mut wanted) = (Vec::new(), Vec::new());
+        for (here, there) in oracle.sampled.rows(p, &self.operands.routing[0]) {
+            got.extend(self.operands.activated.read_rows(self.backend, there, 1)?.to_f64());
+            wanted.extend_from_slice(&want[here * p.intermediate..(here + 1) * p.intermediate]);
+        }
+        Ok(relative_error(&got, &wanted))
+    }
 
-/// Error of a whole layer.
-pub(super) fn check_block<B: Runtime>(
-    backend: &B,
-    p: &Preset,
-    experts: &Experts<B>,
-    operands: &Operands<B>,
-) -> Result<f64, Error> {
-    let oracle = Oracle::new(p, experts, operands)?;
-    oracle.error(backend, &oracle.mlp2(&oracle.mlp1()?)?)
+    /// Error of the second GEMM alone, on the activations that it was given.
+    pub(super) fn mlp2(&self, call: &Call<GroupedGemmSpec, B>) -> Result<f64, Error> {
+        call.run(self.backend)?;
+        let (p, oracle) = (self.preset, self.oracle()?);
+        let mut rows = oracle.sampled.rows(p, &self.operands.routing[0]);
+        rows.sort_unstable();
+        let activated: Vec<HostTensor> =
+            rows.iter().map(|(_, there)| self.operands.activated.host_rows(*there, 1)).collect::<Result<_, _>>()?;
+        let activated = rows_of(&activated, &[p.intermediate], DType::Bf16)?;
+        oracle.error(self.backend, &oracle.mlp2(&activated)?)
+    }
+
+    /// Error of a whole layer.
+    pub(super) fn block(&self) -> Result<f64, Error> {
+        let oracle = self.oracle()?;
+        oracle.error(self.backend, &oracle.mlp2(&oracle.mlp1()?)?)
+    }
 }
