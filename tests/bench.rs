@@ -48,6 +48,21 @@ fn skewed_routing() {
     }
 }
 
+/// A forced variant runs where it belongs; what nothing of a row has is said in words. The roof is measured all the same.
+#[test]
+fn forced_variants() {
+    let with = |variant: &str| {
+        let ops = vec!["moe_block_from_logits".into()];
+        let select = Select { ops, presets: vec!["tiny".into()], tokens: vec![1], ..Select::default() };
+        let options = Options { select, seconds: 1e-3, variant: Some(variant.into()), ..Options::default() };
+        run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap()
+    };
+    assert_right(&with("reference"), 1);
+    let report = with("nothing");
+    assert!(report.rows.is_empty() && report.roof.tflops.rate > 0.0);
+    assert!(report.skipped[0].reason.contains("none of its ops has a variant `nothing`"), "{:?}", report.skipped);
+}
+
 #[test]
 fn attention() {
     assert_right(&bench(&["decode full kv1024", "decode window128"], &["flash_attn"], &[], &[1], false), 2);
