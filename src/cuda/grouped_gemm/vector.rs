@@ -1,6 +1,6 @@
-//! The variant for a linear layer on a few rows: dot products, each weight read once, straight to registers.
+//! The variants for a linear layer on a few rows, whose weights go straight to registers: dot products, and tensor cores.
 
-use super::Params;
+use super::{MAX_GRID_Y, Params};
 use crate::backend::DeviceInfo;
 use crate::cuda::plan::Plan;
 use crate::cuda::{Cuda, Stream};
@@ -10,7 +10,8 @@ use crate::op::grouped_gemm::GroupedGemmSpec;
 use crate::op::{Epilogue, GroupedGemmArgs, WeightFormat};
 use dropless_kernels_cuda::Artifact;
 
-const VARIANTS: [&str; 2] = ["sm90_vector", "vector"];
+const DOT_PRODUCTS: [&str; 2] = ["sm90_vector", "vector"];
+const TENSOR_CORES: &str = "sm90_rows";
 /// Weight rows of a warp: `COLUMNS` of vector.cu.
 const COLUMNS: usize = 2;
 /// Warps that occupy a multiprocessor: they have 8 KB of weights under way each.
@@ -25,13 +26,18 @@ pub(super) struct Vector<'a>(&'a Artifact);
 
 impl<'a> Vector<'a> {
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
-        VARIANTS.contains(&artifact.variant).then_some(Vector(artifact))
+        let known = artifact.variant == TENSOR_CORES || DOT_PRODUCTS.contains(&artifact.variant);
+        known.then_some(Vector(artifact))
+    }
+
+    fn tensor_cores(self) -> bool {
+        self.0.variant == TENSOR_CORES
     }
 
     /// # Errors
     /// What it does not take, in words.
     pub(super) fn legal(self, op: &GroupedGemmSpec) -> Result<(), String> {
-        let most = self.0.block_m as usize;
+        let most = self.0.block_m as usize * if self.tensor_cores() { MAX_GRID_Y } else { 1 };
         if op.rows > most {
             return Err(format!("takes up to {most} rows, these are {}", op.rows));
         }
@@ -48,8 +54,11 @@ impl<'a> Vector<'a> {
     }
 
     /// # Errors
-    /// What is cheaper with tensor cores, in words.
+    /// What is cheaper otherwise, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec) -> Result<(), String> {
+        if self.tensor_cores() {
+            return Err("not chosen: not measured yet".into());
+        }
         // Measured on 5120 x 2880, 2880 x 4096 and 32 x 2880: every warp reads all rows of `a`.
         if op.rows > FEW_ROWS && op.n > NARROW {
             let (rows, n) = (op.rows, op.n);
@@ -72,6 +81,9 @@ impl<'a> Vector<'a> {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let op = &plan.op;
+        if self.tensor_cores() {
+            return self.launch_tensor_cores(plan, args, stream);
+        }
         let splits = self.splits(op, plan.info());
         let params = Params { splits: splits as i32, ..Params::new(op, args, 1, 0) };
         // One, two, four, eight rows; bf16 before f16.
@@ -79,6 +91,21 @@ impl<'a> Vector<'a> {
         let columns = COLUMNS * (self.0.warps.max(1) as usize / splits).max(1);
         let blocks = if op.rows == 0 { 0 } else { op.n.div_ceil(columns) };
         plan.record(kernel, [blocks, 1, 1], stream, &params)
+    }
+
+    fn launch_tensor_cores(
+        self,
+        plan: &Plan<GroupedGemmSpec>,
+        args: &GroupedGemmArgs<'_, Cuda>,
+        stream: &Stream<'_>,
+    ) -> Result<(), Error> {
+        let op = &plan.op;
+        // Eight, sixteen, 32 rows a block; bf16 before f16.
+        let most = self.0.block_m.max(1) as usize;
+        let rows = op.rows.next_power_of_two().clamp(8, most);
+        let kernel = (rows / 8).trailing_zeros() as usize + if op.a == DType::F16 { 3 } else { 0 };
+        let grid = [op.n.div_ceil(self.0.block_n.max(1) as usize), op.rows.div_ceil(rows), 1];
+        plan.record(kernel, grid, stream, &Params::new(op, args, 1, 0))
     }
 }
 
@@ -102,14 +129,14 @@ mod tests {
         for op in
             [linear(9, 2880), linear(4, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }]
         {
-            assert!(!VARIANTS.contains(&variant(&op, 90)), "{op:?}");
+            assert!(!DOT_PRODUCTS.contains(&variant(&op, 90)), "{op:?}");
         }
     }
 
     #[test]
     fn warps_share_where_there_are_few() {
         let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(90), units: 132, shared_bytes: 232_448 };
-        let artifact = dropless_kernels_cuda::ARTIFACTS.iter().find(|a| VARIANTS.contains(&a.variant)).unwrap();
+        let artifact = dropless_kernels_cuda::ARTIFACTS.iter().find(|a| DOT_PRODUCTS.contains(&a.variant)).unwrap();
         let splits = |n| {
             let op = GroupedGemmSpec::linear(1, n, 2880, DType::Bf16, DType::Bf16, None, DType::F32);
             Vector(artifact).splits(&op, &device)
