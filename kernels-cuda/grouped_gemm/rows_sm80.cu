@@ -76,14 +76,15 @@ __device__ __forceinline__ void layer(const GroupedGemmParams& p) {
     }
 }
 
-#define LAYER(name, type, eights, ahead)                                                                               \
-    extern "C" __global__ void __launch_bounds__(32 * WARPS, 2) name(const __grid_constant__ GroupedGemmParams p) {    \
+// `blocks` a multiprocessor, so that those of 5120 weight rows are resident together.
+#define LAYER(name, type, eights, ahead, blocks)                                                                       \
+    extern "C" __global__ void __launch_bounds__(32 * WARPS, blocks) name(const __grid_constant__ GroupedGemmParams p) { \
         layer<type, eights, ahead>(p);                                                                                 \
     }
 
-LAYER(rows_bf16_8, MmaBf16, 1, 6)
-LAYER(rows_bf16_16, MmaBf16, 2, 4)
-LAYER(rows_bf16_32, MmaBf16, 4, 3)
-LAYER(rows_f16_8, MmaF16, 1, 6)
-LAYER(rows_f16_16, MmaF16, 2, 4)
-LAYER(rows_f16_32, MmaF16, 4, 3)
+LAYER(rows_bf16_8, MmaBf16, 1, 4, 3)
+LAYER(rows_bf16_16, MmaBf16, 2, 3, 3)
+LAYER(rows_bf16_32, MmaBf16, 4, 3, 2)
+LAYER(rows_f16_8, MmaF16, 1, 4, 3)
+LAYER(rows_f16_16, MmaF16, 2, 3, 3)
+LAYER(rows_f16_32, MmaF16, 4, 3, 2)

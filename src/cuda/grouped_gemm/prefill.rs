@@ -282,7 +282,7 @@ mod tests {
             chosen(&op, 90, None).unwrap()
         };
         assert_eq!([linear(64, 5120), linear(512, 5120)], ["sm90_dense_48", "sm90_dense_192"]);
-        assert!(!linear(64, 32).starts_with("sm90"), "a router has too few tiles");
+        assert!(!linear(64, 32).contains("dense"), "a router has too few tiles");
     }
 
     #[test]

@@ -17,9 +17,14 @@ const COLUMNS: usize = 2;
 /// Warps that occupy a multiprocessor: they have 8 KB of weights under way each.
 const ENOUGH_WARPS: usize = 16;
 
-/// Rows up to which it is the cheapest for any number of columns, and columns up to which it is for all its rows.
+/// Rows up to which dot products are the cheapest for any number of columns, and columns up to which they are for all their rows.
+/// These and the next are measured on 5120 x 2880, 2880 x 4096 and 32 x 2880.
 const FEW_ROWS: usize = 2;
 const NARROW: usize = 1024;
+/// Rows up to which tensor cores without tiles are, and up to which they are for few columns; columns up to which they are measured.
+const SOME_ROWS: usize = 16;
+const NARROW_ROWS: usize = 256;
+const WIDE: usize = 16_384;
 
 #[derive(Clone, Copy)]
 pub(super) struct Vector<'a>(&'a Artifact);
@@ -57,9 +62,16 @@ impl<'a> Vector<'a> {
     /// What is cheaper otherwise, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec) -> Result<(), String> {
         if self.tensor_cores() {
-            return Err("not chosen: not measured yet".into());
+            let most = if op.n > NARROW { SOME_ROWS } else { NARROW_ROWS };
+            if op.rows > most || op.n > WIDE {
+                let (rows, n) = (op.rows, op.n);
+                return Err(format!(
+                    "tiles are cheaper for more than {most} rows, and for more than {WIDE} columns: {rows} x {n}"
+                ));
+            }
+            return Ok(());
         }
-        // Measured on 5120 x 2880, 2880 x 4096 and 32 x 2880: every warp reads all rows of `a`.
+        // Every warp reads all rows of `a`.
         if op.rows > FEW_ROWS && op.n > NARROW {
             let (rows, n) = (op.rows, op.n);
             return Err(format!("tiles are cheaper for more than {FEW_ROWS} rows on {n} columns, these are {rows}"));
@@ -121,15 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn a_few_rows_of_a_linear_layer_need_no_tensor_cores() {
+    fn a_few_rows_of_a_linear_layer_need_no_tiles() {
         let linear = |rows, k| GroupedGemmSpec::linear(rows, 5120, k, DType::Bf16, DType::Bf16, None, DType::F32);
         assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), ["vector", "vector", "sm90_vector"]);
-        let router = GroupedGemmSpec { n: 32, ..linear(8, 2880) };
-        assert_eq!(variant(&router, 90), "sm90_vector");
-        for op in
-            [linear(9, 2880), linear(4, 2880), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }]
-        {
-            assert!(!DOT_PRODUCTS.contains(&variant(&op, 90)), "{op:?}");
+        let router = |rows| GroupedGemmSpec { n: 32, ..linear(rows, 2880) };
+        assert_eq!(variant(&router(8), 90), "sm90_vector");
+        assert_eq!([linear(4, 2880), linear(16, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        let others =
+            [linear(17, 2880), router(257), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }];
+        for op in others {
+            let chosen = variant(&op, 90);
+            assert!(chosen != TENSOR_CORES && !DOT_PRODUCTS.contains(&chosen), "{op:?}: {chosen}");
         }
     }
 
