@@ -1,6 +1,6 @@
 // Eight weights of a row, and the scale of a block, from whatever format they are stored in.
 #pragma once
-#include "mxfp4.cuh"
+#include "mxfp4_values.cuh"
 #include "params.cuh"
 
 __device__ __forceinline__ const unsigned char* weight_bytes(const GroupedGemmParams& p, int expert, int n, int k) {

@@ -1,7 +1,7 @@
 // A matrix operand whose element type is known at run time: eight elements at a time, 16-byte accesses where they are
 // aligned. The branch on the type is uniform, and every kernel that uses this is bound by memory.
 #pragma once
-#include "ptx/cvt.cuh"
+#include <ptx/cvt.cuh> // kernels-hip has its own
 
 // Mirrors `Rows` in src/cuda/params.rs.
 struct Rows {

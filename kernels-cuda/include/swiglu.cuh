@@ -1,6 +1,6 @@
 // The gated unit: g * sigmoid(alpha g) * (u + offset), g clamped from above, u on both sides.
 #pragma once
-#include "ptx/math.cuh"
+#include <ptx/math.cuh> // kernels-hip has its own
 
 constexpr float LOG2_E = 1.4426950408889634f;
 

@@ -1,17 +1,38 @@
 //! The kernels that `dropless` ships for its hip backend, as data: no dependency, no build script, nothing to install.
+//! The table they are compiled from and the LOCK that ties it and the sources to the code objects lie beside it.
 
-/// One kernel: AMD code object of one gfx target.
+mod artifacts;
+
+pub use artifacts::ARTIFACTS;
+
+use std::ffi::CStr;
+
+/// One row of the tile table, compiled.
 #[derive(Clone, Copy, Debug)]
 pub struct Artifact {
-    /// Op it belongs to.
-    pub op: &'static str,
-    /// Name of the variant, unique within the op.
+    /// NAMEs of the ops it serves.
+    pub ops: &'static [&'static str],
+    /// Name of the variant, unique within an op.
     pub variant: &'static str,
-    /// Architecture it was made for, in AMD's own words.
-    pub arch: &'static str,
-    /// Its content.
-    pub bytes: &'static [u8],
+    /// Kernels, in the order they are launched.
+    pub entries: &'static [&'static CStr],
+    /// Groups of 32 threads of a block.
+    pub warps: u32,
+    /// Tile height; 0 where the kernel has none. What it counts stands in variants.toml.
+    pub block_m: u32,
+    /// Tile width.
+    pub block_n: u32,
+    /// Tile depth.
+    pub block_k: u32,
+    /// One code object a target.
+    pub objects: &'static [Object],
 }
 
-/// Every kernel in this crate. This version ships none; the backend says so wherever it is asked to run something.
-pub const ARTIFACTS: &[Artifact] = &[];
+/// The code object of one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Object {
+    /// The target, in AMD's own words: gfx942.
+    pub arch: &'static str,
+    /// An ELF file.
+    pub bytes: &'static [u8],
+}

@@ -39,11 +39,18 @@ enum Kernels {
         #[arg(long)]
         check: bool,
     },
+    /// HIP C++ to AMD code objects: every row of kernels-hip/variants.toml. Linux with clang, lld and llvm 22
+    Hip {
+        /// Change nothing: compile elsewhere and fail where a byte differs from what is committed
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Kernels(Kernels::Cuda { check }) => kernels::cuda(check),
+        Command::Kernels(Kernels::Hip { check }) => kernels::hip::compile(check),
         Command::Package => package::run(),
         Command::Targets => targets::run(),
         Command::Tune { arguments } => tune::run(&arguments),
