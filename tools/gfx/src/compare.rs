@@ -1,0 +1,130 @@
+//! Vector comparisons: a bit a lane, zero for lanes that take no part.
+
+use crate::instruction::{Flow, Instruction, Run, Step};
+use crate::launch::Block;
+use crate::wave::{LANES, Wave};
+
+fn finish(w: &mut Wave, i: &Instruction, truth: impl Fn(usize) -> bool) -> Step {
+    let mask = (0..LANES).fold(0, |mask, l| mask | u64::from(truth(l)) << l) & w.exec();
+    w.set_scalar_pair(&i.operands[0], mask)?;
+    Ok(Flow::Next)
+}
+
+#[inline(always)]
+fn words(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32) -> bool) -> Step {
+    let (a, b) = (w.lanes(&i.operands[1]), w.lanes(&i.operands[2]));
+    finish(w, i, |l| f(a[l], b[l]))
+}
+
+#[inline(always)]
+fn wide(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> bool) -> Step {
+    let (a, b) = (w.wide(&i.operands[1]), w.wide(&i.operands[2]));
+    finish(w, i, |l| f(a[l], b[l]))
+}
+
+/// Which of ten classes a number is in: signalling NaN, quiet NaN, then -infinity to infinity.
+fn class(bits: u32) -> u32 {
+    let x = f32::from_bits(bits);
+    let negative = x.is_sign_negative();
+    match x.classify() {
+        std::num::FpCategory::Nan => u32::from(bits & 0x0040_0000 != 0),
+        std::num::FpCategory::Infinite => {
+            if negative {
+                2
+            } else {
+                9
+            }
+        }
+        std::num::FpCategory::Normal => {
+            if negative {
+                3
+            } else {
+                8
+            }
+        }
+        std::num::FpCategory::Subnormal => {
+            if negative {
+                4
+            } else {
+                7
+            }
+        }
+        std::num::FpCategory::Zero => {
+            if negative {
+                5
+            } else {
+                6
+            }
+        }
+    }
+}
+
+macro_rules! run {
+    ($kind:ident, $f:expr) => {{
+        fn run(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+            $kind(w, i, $f)
+        }
+        run as Run
+    }};
+}
+
+/// A comparison of integers by its name, after `as`.
+macro_rules! integers {
+    ($kind:ident, $relation:expr, $from:ty, $to:ty) => {
+        match $relation {
+            "lt" => run!($kind, |a: $from, b: $from| (a as $to) < b as $to),
+            "eq" => run!($kind, |a: $from, b: $from| a as $to == b as $to),
+            "le" => run!($kind, |a: $from, b: $from| a as $to <= b as $to),
+            "gt" => run!($kind, |a: $from, b: $from| a as $to > b as $to),
+            "ne" => run!($kind, |a: $from, b: $from| a as $to != b as $to),
+            "ge" => run!($kind, |a: $from, b: $from| a as $to >= b as $to),
+            _ => return None,
+        }
+    };
+}
+
+pub fn find(name: &str) -> Option<Run> {
+    if name == "v_cmp_class_f32" {
+        return Some(run!(words, |a, classes| classes >> class(a) & 1 == 1));
+    }
+    let (relation, kind) = name.strip_prefix("v_cmp_")?.split_once('_')?;
+    Some(match kind {
+        "i32" => integers!(words, relation, u32, i32),
+        "u32" => integers!(words, relation, u32, u32),
+        "i16" => integers!(words, relation, u32, i16),
+        "u16" => integers!(words, relation, u32, u16),
+        "i64" => integers!(wide, relation, u64, i64),
+        "u64" => integers!(wide, relation, u64, u64),
+        "f32" => floats(relation)?,
+        _ => return None,
+    })
+}
+
+/// With `n` in front: not so, which is true of NaN.
+fn floats(relation: &str) -> Option<Run> {
+    macro_rules! f32s {
+        ($f:expr) => {
+            run!(words, |a, b| {
+                let relation: fn(&f32, &f32) -> bool = $f;
+                relation(&f32::from_bits(a), &f32::from_bits(b))
+            })
+        };
+    }
+    Some(match relation {
+        "lt" => f32s!(|a, b| a < b),
+        "eq" => f32s!(|a, b| a == b),
+        "le" => f32s!(|a, b| a <= b),
+        "gt" => f32s!(|a, b| a > b),
+        "lg" => f32s!(|a, b| a < b || a > b),
+        "ge" => f32s!(|a, b| a >= b),
+        "o" => f32s!(|a, b| !a.is_nan() && !b.is_nan()),
+        "u" => f32s!(|a, b| a.is_nan() || b.is_nan()),
+        "nge" => f32s!(|a, b| !(a >= b)),
+        "nlg" => f32s!(|a, b| !(a < b || a > b)),
+        "ngt" => f32s!(|a, b| !(a > b)),
+        "nle" => f32s!(|a, b| !(a <= b)),
+        "neq" => f32s!(|a, b| a != b),
+        "nlt" => f32s!(|a, b| !(a < b)),
+        _ => return None,
+    })
+}

@@ -1,0 +1,160 @@
+//! A grid of blocks: their waves run until a barrier or their end, in turn.
+
+use crate::decode::Program;
+use crate::instruction::Flow;
+use crate::lds::Lds;
+use crate::memory::Memory;
+use crate::object::Kernel;
+use crate::wave::{LANES, Wave};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Extents of a launch.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch {
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads of a block, in one dimension.
+    pub threads: u32,
+    /// Bytes of LDS beyond those that the kernel names.
+    pub shared: u32,
+}
+
+/// What the waves of a block share.
+pub struct Block<'a> {
+    /// Its LDS.
+    pub lds: Lds,
+    memory: &'a Memory,
+    /// The range that was touched last.
+    last: (u64, u64),
+}
+
+impl Block<'_> {
+    /// May the kernel touch these bytes?
+    ///
+    /// # Errors
+    /// They are in no allocation.
+    #[inline(always)]
+    pub fn check(&mut self, address: u64, bytes: u64) -> Result<(), String> {
+        if address >= self.last.0 && address < self.last.1 && bytes <= self.last.1 - address {
+            return Ok(());
+        }
+        self.last = self.memory.range(address, bytes)?;
+        Ok(())
+    }
+}
+
+/// Runs a kernel to its end; gives the number of instructions.
+///
+/// # Errors
+/// What the first wave that failed did, where, and why it is wrong.
+pub fn run(
+    program: &Program,
+    kernel: &Kernel,
+    launch: Launch,
+    arguments: &[u8],
+    memory: &Memory,
+) -> Result<u64, String> {
+    let mut segment = kernel.segment(launch, arguments)?;
+    let mut memory = memory.clone();
+    let address = segment.as_mut_ptr() as u64;
+    memory.add(address, segment.len() as u64);
+    let entry = program.index(kernel.entry).ok_or("the kernel starts where no instruction does")?;
+    let [x, y, z] = launch.grid.map(u64::from);
+    let (next, count, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let fault = Mutex::new(None);
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= x * y * z {
+                break;
+            }
+            let id = [n % x, n / x % y, n / x / y].map(|i| i as u32);
+            match block(program, kernel, launch, entry, address, id, &memory) {
+                Ok(instructions) => {
+                    count.fetch_add(instructions, Ordering::Relaxed);
+                }
+                Err(e) => {
+                    failed.store(true, Ordering::Relaxed);
+                    let mut fault = fault.lock().unwrap_or_else(|e| e.into_inner());
+                    fault.get_or_insert(format!("{} block {id:?} {e}", kernel.name));
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min((x * y * z) as usize / 2);
+    match threads {
+        0 | 1 => work(),
+        n => std::thread::scope(|scope| (0..n).for_each(|_| drop(scope.spawn(work)))),
+    }
+    match fault.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        Some(fault) => Err(fault),
+        None => Ok(count.into_inner()),
+    }
+}
+
+fn block(
+    program: &Program,
+    kernel: &Kernel,
+    launch: Launch,
+    entry: usize,
+    arguments: u64,
+    id: [u32; 3],
+    memory: &Memory,
+) -> Result<u64, String> {
+    let lds = Lds::new((kernel.shared + launch.shared) as usize);
+    let mut shared = Block { lds, memory, last: (1, 0) };
+    let threads = launch.threads as usize;
+    let mut waves: Vec<Wave> = (0..threads.div_ceil(LANES))
+        .map(|w| {
+            let mut wave = Wave::new(w, threads - w * LANES);
+            kernel.start(&mut wave, arguments, id);
+            wave.next = entry;
+            wave
+        })
+        .collect();
+    loop {
+        let mut waiting = 0;
+        for wave in waves.iter_mut().filter(|w| !w.done) {
+            waiting += usize::from(until_barrier(program, wave, &mut shared)?);
+        }
+        if waiting == 0 {
+            return Ok(waves.iter().map(|w| w.count).sum());
+        }
+        if waiting < waves.len() {
+            return Err(format!("{} of {} waves are at a barrier, the others have ended", waiting, waves.len()));
+        }
+        shared.lds.barrier();
+        for wave in &waves {
+            for access in wave.waits.late() {
+                shared.lds.late(wave.id, access).map_err(|e| format!("wave {}: {e}", wave.id))?;
+            }
+        }
+    }
+}
+
+/// True at a barrier, false at the end.
+fn until_barrier(program: &Program, wave: &mut Wave, block: &mut Block<'_>) -> Result<bool, String> {
+    loop {
+        let i = program.instructions.get(wave.next).ok_or("runs past the end of the code")?;
+        let said = |wave: &Wave, e: String| format!("wave {}, {:#x} `{}`: {e}", wave.id, i.address, i.text);
+        wave.waits.check(i).map_err(|e| said(wave, e))?;
+        wave.count += 1;
+        wave.next += 1;
+        match (i.run)(wave, i, block).map_err(|e| said(wave, e))? {
+            Flow::Next => {}
+            Flow::Jump(to) => wave.next = to,
+            Flow::Barrier if wave.exec() != wave.threads => {
+                return Err(said(
+                    wave,
+                    format!("lanes {:#x} reach the barrier, the wave has {:#x}", wave.exec(), wave.threads),
+                ));
+            }
+            Flow::Barrier => return Ok(true),
+            Flow::End => {
+                wave.done = true;
+                return Ok(false);
+            }
+        }
+    }
+}
