@@ -1,14 +1,16 @@
 //! What a machine offers: handles, queues, ops; and, for programs without an engine, memory.
 
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
+#[cfg(any(feature = "cuda", feature = "hip", feature = "wgpu"))]
 pub(crate) mod choose;
 mod explain;
 mod memory;
+#[cfg(any(feature = "cuda", feature = "hip"))]
+pub(crate) mod params;
 mod replay;
 mod timing;
 mod tuned;
 
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
+#[cfg(any(feature = "cuda", feature = "hip", feature = "wgpu"))]
 pub use choose::Choice;
 pub use explain::{Explain, Explanation, Rejected};
 pub use memory::{Constant, Tensor};

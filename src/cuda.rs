@@ -16,7 +16,6 @@ mod grouped_gemm;
 mod kv_append;
 mod memory;
 mod moe;
-mod params;
 mod plan;
 mod rms_norm;
 mod rope;

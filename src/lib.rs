@@ -33,6 +33,8 @@ pub use cpu::Cpu;
 pub use cuda::Cuda;
 pub use dtype::{DType, Scalar};
 pub use error::{Error, SpecError};
+#[cfg(feature = "hip")]
+pub use hip::Hip;
 pub use host::HostTensor;
 pub use kernel::{AllOps, FlashAttention, GroupedGemm, Kernel, MoeDispatch, SmallOps};
 pub use op::Op;

@@ -1,7 +1,7 @@
 #pragma once
 #include "rows.cuh"
 
-// Mirrors `Params` in src/cuda/argmax.rs.
+// Mirrors `Params` in src/backend/params/argmax.rs.
 struct ArgmaxParams {
     Rows x;
     int* ids;

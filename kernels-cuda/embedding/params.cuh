@@ -1,7 +1,7 @@
 #pragma once
 #include "rows.cuh"
 
-// Mirrors `Params` in src/cuda/embedding.rs.
+// Mirrors `Params` in src/backend/params/embedding.rs.
 struct EmbeddingParams {
     Rows table, y;
     const int* ids;

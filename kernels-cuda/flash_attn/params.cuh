@@ -4,7 +4,7 @@
 constexpr unsigned CU_SEQLENS = 0, START_LEN = 1, BLOCK_TABLE = 2, INDPTR = 3;
 constexpr unsigned LSE_NONE = 0, LSE_WITH_SINK = 1, LSE_WITHOUT_SINK = 2;
 
-// Mirrors `Params` in src/cuda/flash_attn.rs.
+// Mirrors `Params` in src/backend/params/flash_attn.rs.
 struct FlashAttnParams {
     Rows q, k, v, out;
     Rows sinks; // base 0: none

@@ -5,7 +5,7 @@
 
 constexpr unsigned DENSE = 0, MXFP4 = 1, MXFP4_GGUF = 2, MXFP4_TILED = 3;
 
-// Mirrors `Params` in src/cuda/grouped_gemm.rs.
+// Mirrors `Params` in src/backend/params/grouped_gemm.rs.
 struct GroupedGemmParams {
     Rows a, w, bias;     // w: [local * N, K] where dense, else bytes; bias: base 0 where there is none
     Rows d;              // [R, N']; scratch where `out` is made of it: [splits * R, N' (N if splits > 1)]

@@ -4,7 +4,7 @@
 
 constexpr unsigned PACKED = 0, PAGED_NHD = 1, PAGED_HND = 2, PAGED_X_SPLIT = 3;
 
-// Mirrors `Store` in src/cuda/kv_append.rs.
+// Mirrors `Store` in src/backend/params/kv_append.rs.
 struct KvStore {
     long long slots;
     unsigned layout;

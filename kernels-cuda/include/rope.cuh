@@ -3,7 +3,7 @@
 #include "faults.cuh"
 #include "rows.cuh"
 
-// Mirrors `Rotation` in src/cuda/rope.rs.
+// Mirrors `Rotation` in src/backend/params/rope.rs.
 struct Rotation {
     const float* cos; // [positions, half]
     const float* sin;

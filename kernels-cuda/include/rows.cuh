@@ -3,7 +3,7 @@
 #pragma once
 #include <ptx/cvt.cuh> // kernels-hip has its own
 
-// Mirrors `Rows` in src/cuda/params.rs.
+// Mirrors `Rows` in src/backend/params.rs.
 struct Rows {
     void* base;
     long long stride; // elements from one row to the next

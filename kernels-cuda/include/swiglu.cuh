@@ -4,7 +4,7 @@
 
 constexpr float LOG2_E = 1.4426950408889634f;
 
-// Mirrors `Unit` in src/cuda/swiglu.rs.
+// Mirrors `Unit` in src/backend/params/swiglu.rs.
 struct SwigluUnit {
     float alpha;
     float limit; // infinity: none

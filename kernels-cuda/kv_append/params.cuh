@@ -2,7 +2,7 @@
 #include "kv_store.cuh"
 #include "rope.cuh"
 
-// Mirrors `Params` in src/cuda/kv_append.rs.
+// Mirrors `Params` in src/backend/params/kv_append.rs.
 struct KvAppendParams {
     Rows k, v, q, k_cache, v_cache, q_out;
     Rotation rotation;

@@ -2,7 +2,7 @@
 #include "faults.cuh"
 #include "rows.cuh"
 
-// Mirrors `Combine` in src/cuda/moe.rs.
+// Mirrors `Combine` in src/backend/params/moe.rs.
 struct Combine {
     Rows y, out;
     const int* assignment_to_row;

@@ -2,7 +2,7 @@
 #pragma once
 #include "sort.cuh"
 
-// Mirrors `Dispatch` in src/cuda/moe.rs.
+// Mirrors `Dispatch` in src/backend/params/moe.rs.
 struct Dispatch {
     Route route;
     Sort sort;

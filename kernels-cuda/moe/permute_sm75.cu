@@ -2,7 +2,7 @@
 #include "faults.cuh"
 #include "rows.cuh"
 
-// Mirrors `Permute` in src/cuda/moe.rs.
+// Mirrors `Permute` in src/backend/params/moe.rs.
 struct Permute {
     Rows x, y;
     const int* sorted_assignment;

@@ -8,7 +8,7 @@ constexpr int MAX_EXPERTS = 512, LANES = 32;
 
 constexpr unsigned SOFTMAX_AFTER = 0, SOFTMAX_BEFORE = 1, SOFTMAX_BEFORE_RENORMALIZED = 2;
 
-// Mirrors `Route` in src/cuda/moe.rs.
+// Mirrors `Route` in src/backend/params/moe.rs.
 struct Route {
     Rows logits;
     int* topk_idx;

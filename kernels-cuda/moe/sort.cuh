@@ -8,7 +8,7 @@
 constexpr int THREADS = 32 * WARPS, BUCKETS = MAX_EXPERTS + 1;
 constexpr int OWN_BUCKETS = (BUCKETS + THREADS - 1) / THREADS; // neighbouring ones of a thread
 
-// Mirrors `Sort` in src/cuda/moe.rs.
+// Mirrors `Sort` in src/backend/params/moe.rs.
 struct Sort {
     const int* topk_idx;
     int* expert_count;

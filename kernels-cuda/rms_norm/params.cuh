@@ -1,7 +1,7 @@
 #pragma once
 #include "rows.cuh"
 
-// Mirrors `Params` in src/cuda/rms_norm.rs.
+// Mirrors `Params` in src/backend/params/rms_norm.rs.
 struct RmsNormParams {
     Rows x, residual, weight, sum, y;
     long long rows, dim;

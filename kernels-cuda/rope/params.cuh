@@ -1,7 +1,7 @@
 #pragma once
 #include "rope.cuh"
 
-// Mirrors `Params` in src/cuda/rope.rs.
+// Mirrors `Params` in src/backend/params/rope.rs.
 struct RopeParams {
     Rows x, y;
     Rotation rotation;

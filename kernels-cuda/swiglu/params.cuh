@@ -2,7 +2,7 @@
 #include "rows.cuh"
 #include "swiglu.cuh"
 
-// Mirrors `Params` in src/cuda/swiglu.rs.
+// Mirrors `Params` in src/backend/params/swiglu.rs.
 struct SwigluParams {
     Rows gate_up, y;
     SwigluUnit unit;

@@ -2,11 +2,11 @@
 
 mod decode_sm90;
 mod grid;
-mod params;
 mod prefill_sm90;
 
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
+use crate::backend::params::flash_attn::Params;
 use crate::backend::{Backend, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
@@ -14,7 +14,6 @@ use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
 use decode_sm90::ClusterDecode;
 use dropless_kernels_cuda::Artifact;
 use grid::{Decode, decode_blocks, packed_rows, prefill_shared_bytes, prefill_tiles};
-use params::Params;
 use prefill_sm90::TmaPrefill;
 
 /// The families of kernels.

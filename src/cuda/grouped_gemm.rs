@@ -5,125 +5,25 @@ mod prefill;
 mod rebased;
 mod vector;
 
-use super::params::{Rows, address};
 use super::plan::{CudaOp, Plan};
-use super::swiglu::Unit;
 use super::tiles::Tiles;
 use super::tuned::gemm_class;
 use super::{Cuda, Stream};
+use crate::backend::params::grouped_gemm::{Params, finishes};
 use crate::backend::{Class, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::mxfp4::Tiled;
 use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
-use crate::tensor::View;
-use bytemuck::{Pod, Zeroable};
 use decode::Decode;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
 use vector::Vector;
 
-/// Mirrors `GroupedGemmParams` in grouped_gemm/params.cuh.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Params {
-    a: Rows,
-    w: Rows,
-    bias: Rows,
-    d: Rows,
-    out: Rows,
-    w_scales: u64,
-    offsets: u64,
-    row_index: u64,
-    row_of: u64,
-    combine_weight: u64,
-    status: u64,
-    w_expert_bytes: i64,
-    input_rows: i64,
-    unit: Unit,
-    experts: i32,
-    local_first: i32,
-    local_count: i32,
-    rows: i32,
-    n: i32,
-    k: i32,
-    divide: i32,
-    tokens: i32,
-    top_k: i32,
-    format: u32,
-    gated: u32,
-    splits: i32,
-    a_aligned: u32,
-    w_aligned: u32,
-}
-
-const _: () = assert!(size_of::<Params>() == 256);
-
 /// Most blocks a multiprocessor of the second launch.
 const FINISH_BLOCKS: usize = 16;
 /// Most blocks in the second dimension of a grid.
 const MAX_GRID_Y: usize = 65_535;
-
-impl Params {
-    fn new(op: &GroupedGemmSpec, args: &GroupedGemmArgs<'_, Cuda>, splits: usize, scratch: u64) -> Self {
-        let pointer = |view: &Option<View<'_, Cuda>>| view.as_ref().map_or(0, |v| *v.mem());
-        let (format, weight) = match op.weights {
-            WeightFormat::Dense(dtype) => (0, dtype),
-            WeightFormat::Mxfp4 => (1, DType::U8),
-            WeightFormat::Mxfp4Gguf => (2, DType::U8),
-            WeightFormat::Mxfp4Tiled => (3, DType::U8),
-        };
-        let (gated, unit) = match op.epilogue {
-            Epilogue::None => (0, Unit::zeroed()),
-            Epilogue::Swiglu(swiglu) => (1, Unit::from(&swiglu)),
-        };
-        let out = Rows::output(&args.d);
-        let part = if splits > 1 { op.n } else { op.n_out() };
-        let d = if finishes(op, splits) { Rows::contiguous(scratch, part, DType::F32) } else { out };
-        let aligned = |mem: u64, row: usize, of: DType| {
-            (mem.is_multiple_of(16) && (row * of.bytes()).is_multiple_of(16) && op.k.is_multiple_of(8)).into()
-        };
-        Params {
-            a: Rows::input(&args.a),
-            w: Rows::contiguous(*args.w.mem(), op.k, weight),
-            bias: Rows::optional_input(&args.bias),
-            d,
-            out,
-            w_scales: pointer(&args.w_scales),
-            offsets: pointer(&args.offsets),
-            row_index: pointer(&args.row_index),
-            row_of: pointer(&args.row_of),
-            combine_weight: pointer(&args.combine_weight),
-            status: address(&args.status),
-            w_expert_bytes: Tiled::bytes(op.n, op.k) as i64,
-            input_rows: op.gather.map_or(op.rows, |g| g.input_rows) as i64,
-            unit,
-            experts: op.experts as i32,
-            local_first: op.local.first as i32,
-            local_count: op.local.count as i32,
-            rows: op.rows as i32,
-            n: op.n as i32,
-            k: op.k as i32,
-            divide: op.gather.map_or(0, |g| g.divide as i32),
-            tokens: op.combine.map_or(0, |c| c.tokens as i32),
-            top_k: op.combine.map_or(0, |c| c.top_k as i32),
-            format,
-            gated,
-            splits: splits as i32,
-            a_aligned: aligned(*args.a.mem(), args.a.info().row_stride, op.a),
-            w_aligned: match op.weights {
-                WeightFormat::Dense(of) => aligned(*args.w.mem(), op.k, of),
-                _ => args.w.mem().is_multiple_of(16).into(),
-            },
-        }
-    }
-}
-
-/// Is `out` made by the second launch?
-fn finishes(op: &GroupedGemmSpec, splits: usize) -> bool {
-    op.combine.is_some() || splits > 1
-}
 
 /// Blocks of the second launch. A thread makes eight columns of a row.
 fn finish_blocks(op: &GroupedGemmSpec, artifact: &Artifact, device: &DeviceInfo) -> usize {

@@ -1,43 +1,15 @@
 //! Root-mean-square norm: a block a row.
 
-use super::params::Rows;
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
+use crate::backend::params::rms_norm::Params;
 use crate::error::Error;
 use crate::op::{RmsNormArgs, RmsNormSpec};
-use bytemuck::{Pod, Zeroable};
-
-/// Mirrors `RmsNormParams` in rms_norm/params.cuh.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Params {
-    x: Rows,
-    residual: Rows,
-    weight: Rows,
-    sum: Rows,
-    y: Rows,
-    rows: i64,
-    dim: i64,
-    eps: f32,
-    with_residual: u32,
-}
-
-const _: () = assert!(size_of::<Params>() == 144);
 
 impl CudaOp for RmsNormSpec {
     fn launch(plan: &Plan<Self>, args: RmsNormArgs<'_, Cuda>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
         let op = &plan.op;
-        let params = Params {
-            x: Rows::input(&args.x),
-            residual: Rows::optional_input(&args.residual),
-            weight: Rows::input(&args.weight),
-            sum: Rows::optional_output(&args.sum),
-            y: Rows::output(&args.y),
-            rows: op.rows as i64,
-            dim: op.dim as i64,
-            eps: op.eps.0 as f32,
-            with_residual: op.residual.into(),
-        };
+        let params = Params::new(op, &args);
         plan.record(0, [op.rows, 1, 1], stream, &params)
     }
 }

@@ -1,8 +1,8 @@
 //! The decode variants of compute capability 9.0: a cluster of blocks shares the keys of a sequence, and one launch does it all.
 
 use super::grid::packed_rows;
-use super::params::Params;
 use crate::backend::DeviceInfo;
+use crate::backend::params::flash_attn::Params;
 use crate::cuda::Stream;
 use crate::cuda::plan::{Plan, Shape};
 use crate::dtype::DType;

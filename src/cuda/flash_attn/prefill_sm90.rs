@@ -1,7 +1,7 @@
 //! The prefill variants of compute capability 9.0: persistent blocks, keys and values by the copy engine.
 
 use super::grid::packed_rows;
-use super::params::Params;
+use crate::backend::params::flash_attn::Params;
 use crate::cuda::plan::{Plan, Shape};
 use crate::cuda::tensor_map::{Swizzle, TensorMap};
 use crate::cuda::{Cuda, Stream};

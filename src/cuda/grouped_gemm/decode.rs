@@ -1,8 +1,8 @@
 //! The MXFP4 variants for few rows an expert on compute capability 9.0: one kernel that gathers as it goes, and a pass that
 //! combines.
 
-use super::Params;
 use crate::backend::Hint;
+use crate::backend::params::grouped_gemm::Params;
 use crate::cuda::plan::Plan;
 use crate::cuda::{Cuda, Stream};
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! The wgmma variants of compute capability 9.0, for many rows an expert: a pass that gathers, the kernel, a pass that combines.
 //! Weights are prepacked MXFP4 or dense.
 
-use super::Params;
+use crate::backend::params::grouped_gemm::Params;
 use crate::backend::{DeviceInfo, Hint};
 use crate::cuda::plan::Plan;
 use crate::cuda::tensor_map::{Swizzle, TensorMap};

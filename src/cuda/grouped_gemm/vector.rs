@@ -1,7 +1,8 @@
 //! The variants for a linear layer on a few rows, whose weights go straight to registers: dot products, and tensor cores.
 
-use super::{MAX_GRID_Y, Params};
+use super::MAX_GRID_Y;
 use crate::backend::DeviceInfo;
+use crate::backend::params::grouped_gemm::Params;
 use crate::cuda::plan::Plan;
 use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;

@@ -14,6 +14,8 @@ pub enum Choice {
     Cpu,
     /// NVIDIA's.
     Cuda,
+    /// AMD's.
+    Hip,
     /// Vulkan, Metal or DX12.
     Wgpu,
 }
@@ -93,6 +95,7 @@ fn usable(backend: &Discovery) -> Result<Choice, String> {
     match (backend.backend, backend.kernels) {
         ("cpu", _) => Ok(Choice::Cpu),
         ("cuda", Some(1..)) => Ok(Choice::Cuda),
+        ("hip", Some(1..)) => Ok(Choice::Hip),
         ("wgpu", Some(1..)) => Ok(Choice::Wgpu),
         _ => Err("found, but this version ships no kernels for it".into()),
     }

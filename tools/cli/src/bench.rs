@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
 use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Skew, Weights, run as measure};
-use dropless::{Cpu, Timing, Wgpu};
+use dropless::{Cpu, Hip, Timing, Wgpu};
 use lines::Extra;
 pub use lines::number;
 use std::io::Write;
@@ -124,6 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.cuda.check(&[choice])?;
     let report = match choice {
         Choice::Cpu => on(&Arc::new(Cpu::new()), args, &options)?,
+        Choice::Hip => on(&Arc::new(Hip::new(0)?), args, &options)?,
         Choice::Wgpu => on(&Arc::new(Wgpu::new(0)?), args, &options)?,
         Choice::Cuda => on(&Arc::new(args.cuda.open()?), args, &options)?,
     };

@@ -9,7 +9,7 @@ use dropless::gpt_oss::harmony::{AnswerReader, Effort, Show, Turn};
 use dropless::gpt_oss::tokenizer::{Specials, Tokenizer};
 use dropless::gpt_oss::{Checkpoint, Model, Options};
 use dropless::kernel::AllOps;
-use dropless::{Cpu, DType, HostTensor, Replay, Wgpu};
+use dropless::{Cpu, DType, Hip, HostTensor, Replay, Wgpu};
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.cuda.check(&[choice])?;
     match choice {
         Choice::Cpu => run_on(Cpu::new(), DType::F32, CPU_CHUNK, args),
+        Choice::Hip => run_on(Hip::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
         Choice::Wgpu => run_on(Wgpu::new(0)?, DType::Bf16, DEVICE_CHUNK, args),
         Choice::Cuda => run_on(args.cuda.open()?, DType::Bf16, DEVICE_CHUNK, args),
     }

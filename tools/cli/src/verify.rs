@@ -8,7 +8,7 @@ use dropless::kernel::AllOps;
 use dropless::testing::conform::{Same, same};
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Report, Row, Status, conform};
-use dropless::{Replay, Wgpu};
+use dropless::{Hip, Replay, Wgpu};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -106,6 +106,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Choice::Cuda => {
                 let class = args.class.map_or(Class::Bf16, Class::from);
                 judge(&Arc::new(args.cuda.open()?), class, args, &vectors, &filter, &mut rows);
+            }
+            Choice::Hip => {
+                let class = args.class.map_or(Class::Bf16, Class::from);
+                judge(&Arc::new(Hip::new(0)?), class, args, &vectors, &filter, &mut rows);
             }
             Choice::Wgpu => {
                 let class = args.class.map_or(Class::Bf16, Class::from);

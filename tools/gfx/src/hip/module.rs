@@ -20,11 +20,6 @@ pub(crate) struct Module {
     functions: Vec<Box<Arc<Function>>>,
 }
 
-/// A launch's arguments in a buffer, as `HIP_LAUNCH_PARAM_*` passes them.
-const BUFFER_POINTER: usize = 1;
-const BUFFER_SIZE: usize = 2;
-const END: usize = 3;
-
 api! {
     /// Reads a code object. An ELF file says how long it is: its section headers stand at its end.
     fn hipModuleLoadData(module: *mut *mut c_void, image: *const c_void) {
@@ -81,16 +76,11 @@ api! {
         if block_y != 1 || block_z != 1 || grid.contains(&0) || block_x == 0 || block_x > 1024 {
             return INVALID_VALUE;
         }
-        let bytes = match (arguments.is_null(), extra.is_null()) {
-            // SAFETY: our kernels have one argument.
-            (false, _) => unsafe { std::slice::from_raw_parts((*arguments).cast::<u8>(), function.kernel.explicit) },
-            // SAFETY: a list that ends with `END`.
-            (true, false) => match unsafe { buffer(extra) } {
-                Some(bytes) => bytes,
-                None => return INVALID_VALUE,
-            },
-            _ => return INVALID_VALUE,
-        };
+        if arguments.is_null() || !extra.is_null() {
+            return INVALID_VALUE;
+        }
+        // SAFETY: our kernels have one argument, and the first pointer is its address.
+        let bytes = unsafe { std::slice::from_raw_parts((*arguments).cast::<u8>(), function.kernel.explicit) };
         let launch = Launch { grid, threads: block_x, shared };
         let recorded = Recorded { function: function.clone(), launch, arguments: bytes.to_vec() };
         // SAFETY: null, or made by `hipStreamCreateWithFlags`.
@@ -99,27 +89,4 @@ api! {
             None => run(&recorded),
         }
     }
-}
-
-/// # Safety
-/// `extra` is a list of keys and values that ends with `END`.
-unsafe fn buffer<'a>(extra: *mut *mut c_void) -> Option<&'a [u8]> {
-    let (mut at, mut pointer, mut size) = (0, std::ptr::null(), None);
-    loop {
-        // SAFETY: the caller's promise.
-        let (key, value) = unsafe {
-            let key = *extra.add(at) as usize;
-            (key, if key == END { std::ptr::null_mut() } else { *extra.add(at + 1) })
-        };
-        match key {
-            END => break,
-            BUFFER_POINTER => pointer = value.cast_const(),
-            // SAFETY: it points to a size.
-            BUFFER_SIZE => size = Some(unsafe { *value.cast::<usize>() }),
-            _ => return None,
-        }
-        at += 2;
-    }
-    // SAFETY: the caller gave both.
-    (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer.cast(), size.unwrap_or(0)) })
 }

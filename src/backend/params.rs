@@ -1,14 +1,30 @@
-//! What kernels are given: structs laid out as include/*.cuh declares them.
+//! What kernels are given where memory has addresses: structs laid out as the headers of kernels-cuda declare them, which the
+//! kernels of kernels-hip share.
 
-use super::Cuda;
+pub(crate) mod argmax;
+pub(crate) mod embedding;
+pub(crate) mod flash_attn;
+pub(crate) mod grouped_gemm;
+pub(crate) mod kv_append;
+pub(crate) mod moe;
+pub(crate) mod rms_norm;
+pub(crate) mod rope;
+pub(crate) mod swiglu;
+
+use super::Backend;
 use crate::dtype::DType;
 use crate::tensor::{View, ViewInfo, ViewMut};
 use bytemuck::{Pod, Zeroable};
 
+/// A backend whose memory is addresses.
+pub(crate) trait Addressed: Backend<Mem = u64> {}
+
+impl<B: Backend<Mem = u64>> Addressed for B {}
+
 /// Mirrors `Rows` in include/rows.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     base: u64,
     stride: i64,
     dtype: u32,
@@ -23,25 +39,25 @@ impl Rows {
     }
 
     /// Rows of `stride` elements one after the other.
-    pub(super) fn contiguous(mem: u64, stride: usize, of: DType) -> Self {
+    pub(crate) fn contiguous(mem: u64, stride: usize, of: DType) -> Self {
         Rows { base: mem, stride: stride as i64, dtype: dtype(of), unused: 0 }
     }
 
-    pub(super) fn input(view: &View<'_, Cuda>) -> Self {
+    pub(crate) fn input<B: Addressed>(view: &View<'_, B>) -> Self {
         Rows::new(*view.mem(), view.info())
     }
 
-    pub(super) fn output(view: &ViewMut<'_, Cuda>) -> Self {
+    pub(crate) fn output<B: Addressed>(view: &ViewMut<'_, B>) -> Self {
         Rows::new(*view.mem(), view.info())
     }
 
     /// Zeros where there is none.
-    pub(super) fn optional_input(view: &Option<View<'_, Cuda>>) -> Self {
+    pub(crate) fn optional_input<B: Addressed>(view: &Option<View<'_, B>>) -> Self {
         view.as_ref().map_or(Rows::zeroed(), Rows::input)
     }
 
     /// Zeros where there is none.
-    pub(super) fn optional_output(view: &Option<ViewMut<'_, Cuda>>) -> Self {
+    pub(crate) fn optional_output<B: Addressed>(view: &Option<ViewMut<'_, B>>) -> Self {
         view.as_ref().map_or(Rows::zeroed(), Rows::output)
     }
 }
@@ -56,6 +72,11 @@ fn dtype(dtype: DType) -> u32 {
 }
 
 /// Address of an output, null where there is none.
-pub(super) fn address(view: &Option<ViewMut<'_, Cuda>>) -> u64 {
+pub(crate) fn address<B: Addressed>(view: &Option<ViewMut<'_, B>>) -> u64 {
+    view.as_ref().map_or(0, |v| *v.mem())
+}
+
+/// Address of an input, null where there is none.
+pub(crate) fn pointer<B: Addressed>(view: &Option<View<'_, B>>) -> u64 {
     view.as_ref().map_or(0, |v| *v.mem())
 }

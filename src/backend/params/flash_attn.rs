@@ -1,17 +1,16 @@
 //! What attention kernels are given.
 
-use crate::cuda::Cuda;
-use crate::cuda::kv_append::Store;
-use crate::cuda::params::{Rows, address};
+use super::kv_append::Store;
+use super::{Addressed, Rows, address, pointer};
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask, PageLayout};
-use crate::tensor::{View, ViewInfo};
+use crate::tensor::ViewInfo;
 use bytemuck::{Pod, Zeroable};
 use std::f64::consts::LOG2_E;
 
 /// Mirrors `FlashAttnParams` in flash_attn/params.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Params {
+pub(crate) struct Params {
     q: Rows,
     k: Rows,
     v: Rows,
@@ -40,7 +39,7 @@ pub(super) struct Params {
     scale_log2: f32,
     partial: u64,
     splits: i32,
-    pub(super) tiles: i32,
+    pub(crate) tiles: i32,
     k_page: i64,
     v_page: i64,
     k_token: u32,
@@ -56,8 +55,7 @@ pub(super) struct Params {
 const _: () = assert!(size_of::<Params>() == 328);
 
 impl Params {
-    pub(super) fn new(op: &FlashAttnSpec, args: &FlashAttnArgs<'_, Cuda>) -> Self {
-        let pointer = |view: &Option<View<'_, Cuda>>| view.as_ref().map_or(0, |v| *v.mem());
+    pub(crate) fn new<B: Addressed>(op: &FlashAttnSpec, args: &FlashAttnArgs<'_, B>) -> Self {
         let (index, k_first, k_len, pages, page_limit) = match op.index {
             KvIndex::CuSeqlens => (0, &args.cu_seqlens_k, &None, &None, 0),
             KvIndex::StartLen => (1, &args.k_start, &args.k_len, &None, 0),
@@ -105,27 +103,27 @@ impl Params {
     }
 
     /// Do all rows of keys and values lie at multiples of 16 bytes?
-    pub(super) fn kv_aligned(&self) -> bool {
+    pub(crate) fn kv_aligned(&self) -> bool {
         self.kv_aligned != 0
     }
 
     /// The same of queries.
-    pub(super) fn q_aligned(&self) -> bool {
+    pub(crate) fn q_aligned(&self) -> bool {
         self.q_aligned != 0
     }
 
     /// Is there a status word for faults?
-    pub(super) fn reports(&self) -> bool {
+    pub(crate) fn reports(&self) -> bool {
         self.status != 0
     }
 
     /// In how many shares keys are taken, what of them is combined from `partial`, and how many tiles of rows there are.
-    pub(super) fn with_splits(self, partial: u64, splits: i32, tiles: i32) -> Self {
+    pub(crate) fn with_splits(self, partial: u64, splits: i32, tiles: i32) -> Self {
         Params { partial, splits, tiles, ..self }
     }
 
     /// How tensor cores find keys: by eights, in two bytes an element. `None` where a token's bytes leave 32 bits.
-    pub(super) fn with_eights(self, op: &FlashAttnSpec, args: &FlashAttnArgs<'_, Cuda>) -> Option<Self> {
+    pub(crate) fn with_eights<B: Addressed>(self, op: &FlashAttnSpec, args: &FlashAttnArgs<'_, B>) -> Option<Self> {
         let (head, heads) = (2 * op.head_dim, op.kv_heads);
         let (token, head_bytes, page_size) = match op.store {
             KvStore::Packed { .. } => (None, head, 8),

@@ -1,0 +1,116 @@
+//! Which variant runs: a pure function of the spec, the device and the hint, the same on every machine.
+
+use super::Hip;
+use super::plan::HipOp;
+pub use crate::backend::Rejected;
+use crate::backend::choose::{self, Judge, Variant};
+use crate::backend::{Arch, Backend, DeviceInfo, Explain, Explanation, Hint};
+use crate::error::Error;
+use dropless_kernels_hip::{ARTIFACTS, Artifact, Object};
+
+/// The chosen variant and those that stood before it in the table.
+pub type Choice = crate::backend::Choice<Artifact>;
+
+impl Variant for Artifact {
+    fn name(&self) -> &'static str {
+        self.variant
+    }
+}
+
+struct Target<'a> {
+    device: &'a DeviceInfo,
+}
+
+impl<O: HipOp> Judge<O> for Target<'_> {
+    const BACKEND: &'static str = Hip::NAME;
+    const MADE: &'static str = "compiled";
+    type Variant = Artifact;
+
+    fn variants(&self) -> impl Iterator<Item = &'static Artifact> {
+        ARTIFACTS.iter().filter(|a| a.ops.contains(&O::NAME))
+    }
+
+    fn limits(&self, op: &O) -> Result<(), String> {
+        op.limits()
+    }
+
+    fn may_run(&self, op: &O, artifact: &'static Artifact) -> Result<(), String> {
+        object(artifact, self.device)?;
+        op.legal(artifact)?;
+        let (need, have) = (op.shared_bytes(artifact), self.device.shared_bytes);
+        if need > have {
+            return Err(format!("a block takes {need} bytes of LDS, there are {have}"));
+        }
+        Ok(())
+    }
+
+    fn suits(&self, op: &O, artifact: &'static Artifact, _: Hint<'_>) -> Result<(), String> {
+        op.suits(artifact)
+    }
+
+    fn scratch_bytes(&self, op: &O, artifact: &'static Artifact) -> Result<usize, String> {
+        Ok(op.scratch_bytes(artifact, self.device))
+    }
+}
+
+/// The first variant of the tile table that may run `op` on a device; with a forced variant, that one, if it is legal at all.
+///
+/// # Errors
+/// [`Error::Unsupported`] with every variant and its reason, one a line.
+pub fn choose<O: HipOp>(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Choice, Error> {
+    choose::choose(&Target { device }, op, hint)
+}
+
+impl<O: HipOp> Explain<O> for Hip {
+    fn explain(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
+        choose::explain(&Target { device }, op, hint)
+    }
+}
+
+/// The code object of a variant for a device.
+///
+/// # Errors
+/// There is none: which there are, and what the device is.
+pub(super) fn object(artifact: &'static Artifact, device: &DeviceInfo) -> Result<&'static Object, String> {
+    let Arch::Gfx(gfx) = device.arch else { return Err(format!("made for AMD, this is {:?}", device.arch)) };
+    let name = format!("gfx{gfx:x}");
+    artifact.objects.iter().find(|o| o.arch == name).ok_or_else(|| {
+        let made: Vec<&str> = artifact.objects.iter().map(|o| o.arch).collect();
+        format!("made for {}, this is {name}", made.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::op::EmbeddingSpec;
+    use crate::op::moe::SortSpec;
+
+    const EMBEDDING: EmbeddingSpec = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
+
+    fn device(gfx: u16) -> DeviceInfo {
+        DeviceInfo { name: "test".into(), arch: Arch::Gfx(gfx), units: 304, shared_bytes: 64 << 10 }
+    }
+
+    #[test]
+    fn every_target_has_the_small_ops() {
+        for gfx in [0x90a, 0x942, 0x950, 0x1100, 0x1201] {
+            assert_eq!(choose(&EMBEDDING, &device(gfx), Hint::default()).unwrap().variant(), "portable");
+        }
+        let sort = |tokens| SortSpec { tokens, experts: 32, top_k: 4 };
+        assert_eq!(choose(&sort(1), &device(0x942), Hint::default()).unwrap().variant(), "one_block");
+        assert_eq!(choose(&sort(4096), &device(0x942), Hint::default()).unwrap().variant(), "two_launches");
+    }
+
+    #[test]
+    fn a_target_without_an_object_is_refused_in_words() {
+        let reason = |device: &DeviceInfo| match choose(&EMBEDDING, device, Hint::default()) {
+            Err(Error::Unsupported { backend: "hip", reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        };
+        let old = reason(&device(0x906));
+        assert!(old.contains("gfx942") && old.contains("this is gfx906"), "{old}");
+        assert!(reason(&DeviceInfo { arch: Arch::Sm(90), ..device(0) }).contains("made for AMD"));
+    }
+}
