@@ -2,6 +2,7 @@
 // 32 of them. Threads load what is stored into registers and make f16 of it on its way to shared memory, where a row is
 // 128 bytes in chunks of 16, swizzled so that eight rows at one chunk (ldmatrix) fall into different banks.
 #pragma once
+#include "mxfp4.cuh"
 #include "ptx/shared.cuh"
 #include "rebase.cuh"
 #include "schedule.cuh"

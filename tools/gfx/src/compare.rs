@@ -3,6 +3,7 @@
 use crate::instruction::{Flow, Instruction, Run, Step};
 use crate::launch::Block;
 use crate::wave::{LANES, Wave};
+use std::cmp::Ordering;
 
 fn finish(w: &mut Wave, i: &Instruction, truth: impl Fn(usize) -> bool) -> Step {
     let mask = (0..LANES).fold(0, |mask, l| mask | u64::from(truth(l)) << l) & w.exec();
@@ -100,31 +101,36 @@ pub fn find(name: &str) -> Option<Run> {
     })
 }
 
-/// With `n` in front: not so, which is true of NaN.
-fn floats(relation: &str) -> Option<Run> {
-    macro_rules! f32s {
-        ($f:expr) => {
-            run!(words, |a, b| {
-                let relation: fn(&f32, &f32) -> bool = $f;
-                relation(&f32::from_bits(a), &f32::from_bits(b))
-            })
+/// A relation of f32 is the set of outcomes for which it holds: 1 less, 2 equal, 4 greater, 8 one of both is a NaN.
+fn relation<const HOLDS: u32>(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+    words(w, i, |a, b| {
+        let outcome = match f32::from_bits(a).partial_cmp(&f32::from_bits(b)) {
+            Some(Ordering::Less) => 1,
+            Some(Ordering::Equal) => 2,
+            Some(Ordering::Greater) => 4,
+            None => 8,
         };
-    }
-    Some(match relation {
-        "lt" => f32s!(|a, b| a < b),
-        "eq" => f32s!(|a, b| a == b),
-        "le" => f32s!(|a, b| a <= b),
-        "gt" => f32s!(|a, b| a > b),
-        "lg" => f32s!(|a, b| a < b || a > b),
-        "ge" => f32s!(|a, b| a >= b),
-        "o" => f32s!(|a, b| !a.is_nan() && !b.is_nan()),
-        "u" => f32s!(|a, b| a.is_nan() || b.is_nan()),
-        "nge" => f32s!(|a, b| !(a >= b)),
-        "nlg" => f32s!(|a, b| !(a < b || a > b)),
-        "ngt" => f32s!(|a, b| !(a > b)),
-        "nle" => f32s!(|a, b| !(a <= b)),
-        "neq" => f32s!(|a, b| a != b),
-        "nlt" => f32s!(|a, b| !(a < b)),
+        HOLDS & outcome != 0
+    })
+}
+
+/// With `n` in front: not so, which is true of NaN.
+fn floats(name: &str) -> Option<Run> {
+    Some(match name {
+        "lt" => relation::<1>,
+        "eq" => relation::<2>,
+        "le" => relation::<3>,
+        "gt" => relation::<4>,
+        "lg" => relation::<5>,
+        "ge" => relation::<6>,
+        "o" => relation::<7>,
+        "u" => relation::<8>,
+        "nge" => relation::<9>,
+        "nlg" => relation::<10>,
+        "ngt" => relation::<11>,
+        "nle" => relation::<12>,
+        "neq" => relation::<13>,
+        "nlt" => relation::<14>,
         _ => return None,
     })
 }

@@ -29,7 +29,7 @@ pub fn f32_to_f16(x: f32) -> u16 {
         return sign | (magnitude * 2f32.powi(24)).round_ties_even() as u16;
     }
     let bits = magnitude.to_bits();
-    sign | ((bits + 0xfff + (bits >> 13 & 1) >> 13) - (112 << 10)) as u16
+    sign | (((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112 << 10)) as u16
 }
 
 /// f32 to bf16, ties to even.
@@ -38,7 +38,7 @@ pub fn f32_to_bf16(x: f32) -> u16 {
     if x.is_nan() {
         return (bits >> 16) as u16 | 0x40;
     }
-    (bits + 0x7fff + (bits >> 16 & 1) >> 16) as u16
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 #[inline(always)]

@@ -65,9 +65,8 @@ fn div_fmas(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
 
 fn fixup(quotient: f32, denominator: f32, numerator: f32) -> f32 {
     let sign = if denominator.is_sign_negative() != numerator.is_sign_negative() { -1.0 } else { 1.0 };
-    if numerator.is_nan() || denominator.is_nan() {
-        f32::NAN
-    } else if (denominator == 0.0 && numerator == 0.0) || (denominator.is_infinite() && numerator.is_infinite()) {
+    let both = |test: fn(f32) -> bool| test(denominator) && test(numerator);
+    if numerator.is_nan() || denominator.is_nan() || both(|x| x == 0.0) || both(f32::is_infinite) {
         f32::NAN
     } else if denominator == 0.0 || numerator.is_infinite() {
         sign * f32::INFINITY

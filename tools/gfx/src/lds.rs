@@ -76,7 +76,7 @@ impl Lds {
         if end > 4 * self.words.len() as u64 {
             return Err(format!("{bytes} bytes of LDS at {address}, there are {}", 4 * self.words.len()));
         }
-        if address % bytes.min(4) != 0 {
+        if !address.is_multiple_of(bytes.min(4)) {
             return Err(format!("{bytes} bytes of LDS at {address}, which is not aligned"));
         }
         Ok(())
@@ -94,7 +94,7 @@ impl Lds {
     }
 }
 
-pub fn find(name: &str) -> Option<Run> {
+pub(crate) fn find(name: &str) -> Option<Run> {
     Some(match name {
         "ds_read_b32" => read::<4, 1>,
         "ds_read_b64" => read::<4, 2>,

@@ -192,10 +192,9 @@ impl Kernel {
     /// The registers that a wave starts with.
     pub fn start(&self, wave: &mut Wave, arguments: u64, id: [u32; 3]) {
         wave.set_pair(self.first, arguments);
-        let mut at = self.first + 2;
-        for (id, _) in id.into_iter().zip(self.ids).filter(|(_, wanted)| *wanted) {
+        let wanted = id.into_iter().zip(self.ids).filter(|(_, wanted)| *wanted);
+        for (at, (id, _)) in (self.first + 2..).zip(wanted) {
             wave.scalar[at] = id;
-            at += 1;
         }
         let first = wave.id as u32 * crate::wave::LANES as u32;
         wave.vector[0] = std::array::from_fn(|l| first + l as u32);

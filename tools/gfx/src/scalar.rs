@@ -217,9 +217,9 @@ pub fn find(name: &str) -> Option<Run> {
             (x as u32, Some(x < 0))
         }),
         "s_mul_i32" => run!(binary, |a, b, _| (a.wrapping_mul(b), None)),
-        "s_mul_hi_u32" => run!(binary, |a, b, _| ((u64::from(a) * u64::from(b) >> 32) as u32, None)),
+        "s_mul_hi_u32" => run!(binary, |a, b, _| (((u64::from(a) * u64::from(b)) >> 32) as u32, None)),
         "s_mul_hi_i32" => {
-            run!(binary, |a, b, _| ((i64::from(a as i32) * i64::from(b as i32) >> 32) as u32, None))
+            run!(binary, |a, b, _| (((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32, None))
         }
         "s_lshl_b32" => run!(binary, |a, b, _| tested(a << (b & 31))),
         "s_lshr_b32" => run!(binary, |a, b, _| tested(a >> (b & 31))),

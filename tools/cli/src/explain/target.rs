@@ -44,7 +44,7 @@ impl Target {
             ("wgpu", Some(_)) => {
                 bail!("--device names a GPU of cuda's, the wgpu backend answers for the adapter that is here")
             }
-            (other, _) if BACKENDS.contains(&other) => bail!("this version ships no kernels for {other}"),
+            (other, _) if BACKENDS.contains(&other) => bail!("explain does not answer for {other} yet"),
             (other, _) => bail!("there is no backend {other:?}; there are {}", BACKENDS.join(", ")),
         }
     }
