@@ -2,7 +2,10 @@
 
 use super::kv_append::Store;
 use super::{Addressed, Rows, address, pointer};
-use crate::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask, PageLayout};
+#[cfg(feature = "cuda")]
+use crate::op::PageLayout;
+use crate::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
+#[cfg(feature = "cuda")]
 use crate::tensor::ViewInfo;
 use bytemuck::{Pod, Zeroable};
 use std::f64::consts::LOG2_E;
@@ -101,7 +104,11 @@ impl Params {
             ..Params::zeroed()
         }
     }
+}
 
+/// What only variants of cuda ask for.
+#[cfg(feature = "cuda")]
+impl Params {
     /// Do all rows of keys and values lie at multiples of 16 bytes?
     pub(crate) fn kv_aligned(&self) -> bool {
         self.kv_aligned != 0
