@@ -11,7 +11,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let item = item_of(group);
     if (item >= p.items) { return; }
     let col_first = item % p.columns * BLOCK_N;
-    find_tile(i32(item / p.columns), lane);
+    find_tile(i32(item / p.columns), lane, item == 0u);
     let t = workgroupUniformLoad(&tile);
     if (t.expert < 0) { return; }
     let local = t.expert - p.local_first;

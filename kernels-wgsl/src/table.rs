@@ -6,19 +6,19 @@ const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "gro
 const COMBINE: Kernel =
     kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
 const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
 const MATRICES: &[&str] = &["shader-f16", "wgpu-cooperative-matrix"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
 const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
-    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/fragments.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
     "grouped_gemm/coop.wgsl");
 const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/dense.wgsl");
+    "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/dense.wgsl");
 const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
 const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
+    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
 
 const ATTENTION: &[Kernel] = &[
     kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
@@ -93,7 +93,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         kernels: &[
             SCHEDULE,
             kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-                "grouped_gemm/weights.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/few_rows.wgsl"),
+                "grouped_gemm/weights.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/few_rows.wgsl"),
             COMBINE,
         ],
     },
@@ -105,7 +105,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         kernels: &[
             SCHEDULE,
             kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-                "grouped_gemm/weights.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/portable.wgsl"),
+                "grouped_gemm/weights.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/portable.wgsl"),
             COMBINE,
         ],
     },

@@ -126,8 +126,9 @@ impl GroupedGemmSpec {
 
     fn tiles(&self, artifact: &Artifact, scratch: &Scratch, bound: Range<usize>) -> Launch {
         let (block_m, block_n) = (artifact.size("BLOCK_M") as usize, artifact.size("BLOCK_N") as usize);
-        // Every expert may have a tile that is not full.
-        let rows = self.rows.div_ceil(block_m) + if self.grouped { self.experts.min(self.rows) } else { 0 };
+        // Every expert may have a tile that is not full; a row alone is full.
+        let more = if self.grouped && block_m > 1 { self.experts.min(self.rows) } else { 0 };
+        let rows = self.rows.div_ceil(block_m) + more;
         let columns = self.n.div_ceil(block_n);
         let (gated, unit) = match self.epilogue {
             Epilogue::None => (0, Swiglu::GPT_OSS),
@@ -148,10 +149,14 @@ impl GroupedGemmSpec {
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ]);
         let launch = scheduled(self.weights(launch, artifact, bound), self, scratch);
+        let launch = match self.grouped && block_m == 1 {
+            true => launch.ints(["offsets"]),
+            false => launch.without("offsets", Kind::Ints),
+        };
         // Rows that were made halves of have been reported.
-        let launch = match (self.gather, artifact.needs.is_empty()) {
-            (Some(_), true) => launch.status(),
-            _ => launch.without("status", Kind::Status),
+        let launch = match artifact.needs.is_empty() && (self.gather.is_some() || block_m == 1) {
+            true => launch.status(),
+            false => launch.without("status", Kind::Status),
         };
         let launch = match artifact.needs.is_empty() {
             true => launch,
@@ -201,6 +206,9 @@ impl WgpuOp for GroupedGemmSpec {
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         let halves = matches!(self.epilogue, Epilogue::Swiglu(unit) if unit.layout == GateUp::Halves);
+        if artifact.size("BLOCK_M") == 1 && self.rows == 0 {
+            return Err("no workgroup would look at the offsets of no rows".into());
+        }
         match (kind(artifact), self.weights) {
             (Reads::Tiles, WeightFormat::Mxfp4Tiled) if halves => {
                 Err("a tile of prepacked weights has gates without their ups".into())
@@ -243,7 +251,8 @@ impl WgpuOp for GroupedGemmSpec {
     fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String> {
         let scratch = Scratch::new(self, artifact);
         let mut list = Vec::new();
-        if self.grouped {
+        // Where a row is a tile, workgroups look themselves.
+        if self.grouped && artifact.size("BLOCK_M") > 1 {
             let launch = Launch::new("grouped_schedule", 1)
                 .ints(["offsets"])
                 .status()
