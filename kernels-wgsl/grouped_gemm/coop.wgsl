@@ -2,36 +2,34 @@
 // elements at a time, which it holds in registers while it multiplies the 64 before. Weights become f16 with their scale:
 // exactly, for scales of 2^-23 to 2^13. A tile with others, or with a row that did not fit f16, is computed in f32 instead. A
 // subgroup of 32 has M_TILES x N_TILES matrices of results; a line with $m or $n stands for one line for each.
-const LINE: u32 = 9u; // vectors of a row of 64 elements in workgroup memory, padded against bank conflicts
-const A_VECTORS: u32 = BLOCK_M * 8u;
-const A_EACH: u32 = (A_VECTORS + THREADS - 1u) / THREADS;
+const LINE: u32 = 18u; // fours of a row of 64 elements in workgroup memory, padded against bank conflicts
+const A_FOURS: u32 = BLOCK_M * 16u;
+const A_EACH: u32 = (A_FOURS + THREADS - 1u) / THREADS;
 const LEAST_SCALE: u32 = 104u;
 const MOST_SCALE: u32 = 140u;
 const_assert BLOCK_N * 2 == THREADS;
 
-var<workgroup> a_tile: array<vec4<u32>, BLOCK_M * LINE>;
-var<workgroup> w_tile: array<vec4<u32>, BLOCK_N * LINE>;
+var<workgroup> a_tile: array<vec4<f16>, BLOCK_M * LINE>;
+var<workgroup> w_tile: array<vec4<f16>, BLOCK_N * LINE>;
 var<workgroup> patches: array<f32, THREADS * 8u>; // 16 x 16 for every 32 invocations
 var<workgroup> beyond: atomic<u32>;
 
-// Through f32: naga has no bitcast to vectors of f16.
-fn halves_of(pairs: vec2<u32>, factor: f32) -> vec2<u32> {
-    return vec2<u32>(pack2x16float(unpack2x16float(pairs.x) * factor), pack2x16float(unpack2x16float(pairs.y) * factor));
+// Of a word, as halves of rows g and g + 8. Through f32: naga has no bitcast to vectors of f16.
+fn put_word(at: u32, word: u32, g: f32, g8: f32) {
+    let pairs = pairs_of(word);
+    w_tile[at] = vec4<f16>(four_of(pairs.g) * g);
+    w_tile[at + 8u * LINE] = vec4<f16>(four_of(pairs.g8) * g8);
 }
 
-// An invocation's codes of a tile of 16 weight rows, as halves of rows g and g + 8.
+// An invocation's codes of a tile of 16 weight rows.
 fn put_weights(codes: vec4<u32>, scales: vec4<u32>, lane: u32) {
-    let at = (lane / 32u * 16u + lane % 32u / 4u) * LINE + lane % 4u * 2u;
+    let at = (lane / 32u * 16u + lane % 32u / 4u) * LINE + lane % 4u * 4u;
     // 2^14 times the scales.
     let factor = bitcast<vec4<f32>>((scales + 14u) << vec4<u32>(23u));
-    let x = pairs_of(codes.x);
-    let y = pairs_of(codes.y);
-    let z = pairs_of(codes.z);
-    let w = pairs_of(codes.w);
-    w_tile[at] = vec4<u32>(halves_of(x.g, factor[0]), halves_of(y.g, factor[0]));
-    w_tile[at + 1u] = vec4<u32>(halves_of(z.g, factor[1]), halves_of(w.g, factor[1]));
-    w_tile[at + 8u * LINE] = vec4<u32>(halves_of(x.g8, factor[2]), halves_of(y.g8, factor[2]));
-    w_tile[at + 8u * LINE + 1u] = vec4<u32>(halves_of(z.g8, factor[3]), halves_of(w.g8, factor[3]));
+    put_word(at, codes.x, factor.x, factor.z);
+    put_word(at + 1u, codes.y, factor.x, factor.z);
+    put_word(at + 2u, codes.z, factor.y, factor.w);
+    put_word(at + 3u, codes.w, factor.y, factor.w);
 }
 
 fn scales_of(word: u32) -> vec4<u32> {
@@ -127,15 +125,15 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let own = weights + min(col_first / 16u + lane / 32u, (p.n - 1u) / 16u) * p.k_tiles * 34u;
     var rows = array<u32, A_EACH>();
     for (var i = 0u; i < A_EACH; i++) {
-        let r = min(t.first + i32((lane + i * THREADS) / 8u), t.last - 1);
-        rows[i] = halves_at(u32(r), lane % 8u);
+        let r = min(t.first + i32((lane + i * THREADS) / 16u), t.last - 1);
+        rows[i] = halves_at(u32(r), lane % 16u);
     }
     var far = false;
     if (lane < BLOCK_M && t.first + i32(lane) < t.last) { far = load_row_scale(u32(t.first) + lane, 0u) == 0.0; }
 
     var codes = vec_w(own + l);
     var scale_word = part_w(own + 32u + l / 16u, l / 4u % 4u);
-    var a = array<vec4<u32>, A_EACH>();
+    var a = array<vec4<f16>, A_EACH>();
     for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i]); }
     let subgroup = lane / 32u;
     let first_m = subgroup / (BLOCK_N / 16u / N_TILES) * M_TILES * 16u;
@@ -148,16 +146,16 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         put_weights(codes, scales, lane);
         for (var i = 0u; i < A_EACH; i++) {
             let v = lane + i * THREADS;
-            if (v < A_VECTORS) { a_tile[v / 8u * LINE + v % 8u] = a[i]; }
+            if (v < A_FOURS) { a_tile[v / 16u * LINE + v % 16u] = a[i]; }
         }
         workgroupBarrier();
         if (kt + 1u < p.k_tiles) {
             let at = own + (kt + 1u) * 34u;
             codes = vec_w(at + l);
             scale_word = part_w(at + 32u + l / 16u, l / 4u % 4u);
-            for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + (kt + 1u) * 8u); }
+            for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + (kt + 1u) * 16u); }
         }
-        for (var v = 0u; v < 8u; v += 2u) {
+        for (var v = 0u; v < 16u; v += 4u) {
             let a_$m = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[(first_m + $mu * 16u) * LINE + v], LINE);
             let b_$n = coopLoad<coop_mat16x16<f16, B>>(&w_tile[(first_n + $nu * 16u) * LINE + v], LINE);
             c_$m$n = coopMultiplyAdd(a_$m, b_$n, c_$m$n);

@@ -1,57 +1,8 @@
-// Top-k of a token's logits, descending, equal logits by lower expert, NaN last; and their weights. A workgroup a token.
-const MAX_EXPERTS: u32 = 512u;
-const MAX_TOP_K: u32 = 16u;
-const SOFTMAX_AFTER: u32 = 0u;
-const SOFTMAX_BEFORE: u32 = 1u; // else before, and renormalised
-
-var<workgroup> ranks: array<u32, MAX_EXPERTS>;
-var<workgroup> best: array<vec2<u32>, THREADS>; // rank, expert
-var<workgroup> chosen: array<vec2<u32>, MAX_TOP_K>;
-
-// exp(logit - top) of two ranks, the top one finite.
-fn exponential(rank: u32, top: u32) -> f32 {
-    if (rank <= MINUS_INFINITY) { return 0.0; }
-    return exp(logit_of(rank) - logit_of(top));
-}
+// A workgroup a token.
 
 @compute @workgroup_size(THREADS)
 fn moe_route(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let t = item_of(group);
     if (t >= p.items) { return; }
-    for (var e = lane; e < p.experts; e += THREADS) { ranks[e] = rank_of(load_logits(t, e)); }
-    var over_all = 0.0;
-    for (var j = 0u; j < p.top_k; j++) {
-        var mine = vec2<u32>(0u, MAX_EXPERTS);
-        for (var e = lane; e < p.experts; e += THREADS) {
-            let other = vec2<u32>(ranks[e], e);
-            if (better(other, mine)) { mine = other; }
-        }
-        best[lane] = mine;
-        for (var step = THREADS / 2u; step > 0u; step /= 2u) {
-            workgroupBarrier();
-            if (lane < step && better(best[lane + step], best[lane])) { best[lane] = best[lane + step]; }
-        }
-        let choice = workgroupUniformLoad(&best[0]);
-        if (j == 0u && SCORE == SOFTMAX_BEFORE) {
-            var part = 0.0;
-            for (var e = lane; e < p.experts; e += THREADS) { part += exponential(ranks[e], choice.x); }
-            over_all = workgroup_sum(part, lane);
-        }
-        if (lane == 0u) { chosen[j] = choice; }
-        // The one that owns it takes it out.
-        if (choice.y % THREADS == lane) { ranks[choice.y] = 0u; }
-    }
-    workgroupBarrier();
-    if (lane >= p.top_k) { return; }
-    let top = chosen[0].x;
-    var sum = over_all;
-    if (SCORE != SOFTMAX_BEFORE) {
-        for (var j = 0u; j < p.top_k; j++) { sum += exponential(chosen[j].x, top); }
-    }
-    let at = t * p.top_k + lane;
-    put_int_topk_idx(at, i32(chosen[lane].y));
-    let weight = bitcast<u32>(exponential(chosen[lane].x, top) / sum);
-    // Infinite at the top, or nothing but -inf and NaN: inf - inf, and with it every weight.
-    let none = top <= MINUS_INFINITY || top == INFINITY;
-    put_topk_weight(0u, at, select(weight, 0x7fc00000u, none));
+    route_token(t, lane);
 }

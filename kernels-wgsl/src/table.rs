@@ -124,12 +124,22 @@ pub const ARTIFACTS: &[Artifact] = &[
         sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16), ("SPLIT", 0)],
         kernels: ATTENTION,
     },
-    small("moe_route", &[kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/route.wgsl")]),
+    small(
+        "moe_route",
+        &[kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/route.wgsl")],
+    ),
     small("moe_sort", &[kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl")]),
+    Artifact {
+        op: "moe_dispatch",
+        variant: "few",
+        needs: &[],
+        sizes: &[("THREADS", 128)],
+        kernels: &[kernel!("moe_few": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/few.wgsl")],
+    },
     small(
         "moe_dispatch",
         &[
-            kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/route.wgsl"),
+            kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/route.wgsl"),
             kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl"),
         ],
     ),

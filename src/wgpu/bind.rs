@@ -110,6 +110,7 @@ impl<'a> Operands<'a> {
         fits(name, end - offset, &self.device.capabilities).map_err(problem)?;
         let stride = match binding.kind {
             Kind::Vectors(dtype) => stride * dtype.bytes() / element as usize,
+            Kind::Halves => stride / 4,
             _ => stride,
         };
         let stride = u32::try_from(stride).map_err(|_| problem(format!("has rows {stride} elements apart")))?;
@@ -127,5 +128,6 @@ fn element_bytes(kind: Kind) -> u64 {
         Kind::Ints | Kind::Status => 4,
         Kind::Bytes => 1,
         Kind::Vectors(_) => 16,
+        Kind::Halves => 8,
     }
 }

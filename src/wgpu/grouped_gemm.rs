@@ -160,7 +160,7 @@ impl GroupedGemmSpec {
         };
         let launch = match artifact.needs.is_empty() {
             true => launch,
-            false => self.halves(launch, scratch, Kind::Reads(DType::F32)),
+            false => self.halves(launch, scratch, Kind::Halves, Kind::Reads(DType::F32)),
         };
         match self.combine {
             Some(_) => launch.scratch("d", Kind::Writes(DType::F32), scratch.rows.clone(), self.n_out()),
@@ -171,8 +171,8 @@ impl GroupedGemmSpec {
 
 impl GroupedGemmSpec {
     /// Rows of `a` as f16, and their scales.
-    fn halves(&self, launch: Launch, scratch: &Scratch, scales: Kind) -> Launch {
-        launch.scratch("halves", Kind::Vectors(DType::F16), scratch.halves.clone(), padded(self.k)).scratch(
+    fn halves(&self, launch: Launch, scratch: &Scratch, halves: Kind, scales: Kind) -> Launch {
+        launch.scratch("halves", halves, scratch.halves.clone(), padded(self.k)).scratch(
             "row_scale",
             scales,
             scratch.scales.clone(),
@@ -191,15 +191,17 @@ impl GroupedGemmSpec {
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ])
             .status();
-        scheduled(self.halves(launch, scratch, Kind::Writes(DType::F32)), self, scratch)
+        scheduled(self.halves(launch, scratch, Kind::Vectors(DType::F16), Kind::Writes(DType::F32)), self, scratch)
     }
 }
 
 impl WgpuOp for GroupedGemmSpec {
     fn limits(&self) -> Result<(), String> {
-        let elements = self.rows.max(self.n).saturating_mul(self.n.max(self.k));
-        if elements > u32::MAX as usize {
-            return Err(format!("{} rows of {} are more than 2^32 elements", self.rows, self.n.max(self.k)));
+        let (rows, n, k) = (self.rows.max(self.out_rows()), self.n, self.k);
+        for (what, x, y) in [("`a`", rows, k), ("an expert's weights", n, k), ("`d`", rows, n)] {
+            if x.saturating_mul(y) > u32::MAX as usize {
+                return Err(format!("{what}: {x} rows of {y} are more than 2^32 elements"));
+            }
         }
         Ok(())
     }

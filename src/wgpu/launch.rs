@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Bytes,
     /// Sixteen bytes at a time of elements of this type, to read.
     Vectors(DType),
+    /// Four f16 at a time, to read.
+    Halves,
     /// The status word.
     Status,
 }

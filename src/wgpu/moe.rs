@@ -3,8 +3,14 @@
 use super::device::Capabilities;
 use super::launch::Launch;
 use super::plan::{Launches, WgpuOp};
+use crate::backend::Hint;
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless_kernels_wgsl::Artifact;
+
+/// Assignments that moe/few.wgsl has room for.
+const MOST_FEW: usize = 256;
+/// Tokens that one workgroup routes faster, one after the other, than a dispatch more takes.
+const FEW_TOKENS: usize = 8;
 
 fn route(op: &RouteSpec) -> Launch {
     let score = match op.score {
@@ -42,8 +48,28 @@ impl WgpuOp for SortSpec {
 
 /// A routed expert is always one that exists: the status word that the sort asks for is nobody's.
 impl WgpuOp for DispatchSpec {
-    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
-        Launches::of([route(&self.route), sort(&self.sort())])
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let assignments = self.route.tokens.saturating_mul(self.route.top_k);
+        if artifact.variant == "few" && assignments > MOST_FEW {
+            return Err(format!("takes up to {MOST_FEW} assignments, these are {assignments}"));
+        }
+        Ok(())
+    }
+
+    fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
+        if artifact.variant == "few" && self.route.tokens > FEW_TOKENS {
+            return Err(format!("made for up to {FEW_TOKENS} tokens, these are {}", self.route.tokens));
+        }
+        Ok(())
+    }
+
+    fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        if artifact.variant != "few" {
+            return Launches::of([route(&self.route), sort(&self.sort())]);
+        }
+        let both = ["expert_count", "expert_offset", "sorted_assignment", "assignment_to_row"];
+        let few = Launch { kernel: "moe_few", items: 1, ..route(&self.route) };
+        Launches::of([few.ints(both).sizes([("tokens", self.route.tokens)])])
     }
 }
 

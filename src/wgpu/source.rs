@@ -84,6 +84,7 @@ fn declared(name: &str, kind: Kind, index: usize) -> String {
     let element = match kind {
         Kind::Ints => "i32",
         Kind::Vectors(_) => "vec4<u32>",
+        Kind::Halves => "vec4<f16>",
         _ if atomic(kind) => "atomic<u32>",
         _ => "u32",
     };
@@ -103,6 +104,7 @@ fn functions(kind: Kind) -> String {
         Kind::Ints => INTS.into(),
         Kind::Bytes => BYTES.into(),
         Kind::Vectors(_) => VECTORS.into(),
+        Kind::Halves => HALVES.into(),
         Kind::Status => STATUS.into(),
         Kind::Reads(dtype) | Kind::Writes(dtype) => {
             let word = if atomic(kind) { "atomicLoad(&#_words[WORD])" } else { "#_words[WORD]" };
@@ -149,6 +151,10 @@ const VECTORS: &str = "
 fn vec_#(i: u32) -> vec4<u32> { return #_words[i]; }
 fn part_#(i: u32, word: u32) -> u32 { return #_words[i][word]; }
 fn put_vec_#(i: u32, value: vec4<u32>) { #_words[i] = value; }
+";
+
+const HALVES: &str = "
+fn vec_#(i: u32) -> vec4<f16> { return #_words[i]; }
 ";
 
 const READS_WORDS: &str = "
@@ -235,6 +241,7 @@ fn int2_#(row: u32, col: u32) -> i32 { return 0; }
 fn put_int_#(i: u32, value: i32) {}
 "
         }
+        Kind::Halves => "fn vec_#(i: u32) -> vec4<f16> { return vec4<f16>(); }\n",
         Kind::Vectors(_) => "fn vec_#(i: u32) -> vec4<u32> { return vec4<u32>(); }\n",
         Kind::Bytes => {
             "fn byte_#(i: u32) -> u32 { return 0u; }
