@@ -1,69 +1,80 @@
-// A warpgroup's sums, 64 weight rows by N rows of `a`, to memory: unit, bias and gate in registers, then 16 rows of `a` at a
-// time through shared memory, so that a thread stores 16 bytes of a row. All that does not change from one granule to the
-// next is worked out once: this runs while the tensor cores have nothing to do.
+// A warp's sums, 16 weight rows by N rows of `a`, to memory: unit, bias and gate in registers, then as many rows of `a` as make
+// 256 results through shared memory, so that a thread stores 16 bytes of a row. No other warp is waited for, and all that does
+// not change from one round to the next is worked out once: this runs while the tensor cores have little to do.
 #pragma once
 #include "ptx/pairs.cuh"
-#include "ptx/warpgroup.cuh"
 #include "token_tiles.cuh"
 
-constexpr int LINE = 68; // floats: a warp's results fall into different banks
-constexpr int STAGING = GRANULE * LINE; // floats of a warpgroup, twice
-constexpr int STAGING_BYTES = 2 * STAGING * 4;
+// Columns of the result that a warp has, rows of a round, and floats from row to row, which puts a warp's stores into different banks.
+template <bool GATED>
+struct Round {
+    static constexpr int COLS = GATED ? 8 : 16, ROWS = 256 / COLS, LINE = COLS + 4;
+};
+constexpr int STAGING_BYTES = Round<true>::ROWS * Round<true>::LINE * 4; // of a warp
+static_assert(Round<false>::ROWS * Round<false>::LINE * 4 <= STAGING_BYTES, "one staging for both");
 
-// What a thread stores of a granule: 16 bytes of a row, or of every `step`th one from `row` on. Columns of the result come in
-// multiples of 16 bytes, and its rows start at one: others take another variant or the exact way.
+// What a thread stores of a round: 16 bytes of a row, in f32 of two rows. Columns of the result come in multiples of 8, and
+// its rows start at multiples of 16 bytes: others take another variant or the exact way.
 template <class T, bool GATED>
 struct ChunkWriter {
+    static constexpr int COLS = Round<GATED>::COLS, HALF = Round<GATED>::ROWS / 2, LINE = Round<GATED>::LINE;
     char* to;        // of the first row
     long long pitch; // bytes from row to row
     const float* from;
-    int row, rows; // its first row, none if the chunk is past the last column; the tile's
+    int row, rows; // its first row; the tile's, none if the chunk is past the last column
     bool f32;
 
-    __device__ __forceinline__ ChunkWriter(const GroupedGemmParams& p, const TokenTile& tile, int weight_row,
-                                           const float* staging) {
-        const int thread = threadIdx.x % 128, width = GATED ? p.n / 2 : p.n, first = GATED ? weight_row / 2 : weight_row;
+    __device__ __forceinline__ ChunkWriter(const GroupedGemmParams& p, const TokenTile& tile, int col, const float* staging) {
         f32 = p.d.dtype == F32;
-        const int shift = (GATED ? 2 : 3) + f32, col = (thread & ((1 << shift) - 1)) * (f32 ? 4 : 8);
-        row = thread >> shift;
-        from = staging + row * LINE + col;
+        const int chunks = f32 ? COLS / 4 : COLS / 8, lane = threadIdx.x % 32, own = lane % chunks * (f32 ? 4 : 8);
+        row = lane / chunks;
+        from = staging + row * LINE + own;
         pitch = p.d.stride * element_bytes(p.d);
-        to = address(p.d, tile.row + row, first + col);
-        rows = first + col < width ? tile.rows : 0;
+        to = address(p.d, tile.row + row, col + own);
+        rows = col + own < (GATED ? p.n / 2 : p.n) ? tile.rows : 0;
     }
 
-    // The granule from row `at` of the tile on.
-    __device__ __forceinline__ void store(int at, int buffer) const {
-        const float4* y = (const float4*)(from + buffer * STAGING);
+    // The round from row `at` of the tile on.
+    __device__ __forceinline__ void store(int at) const {
+        const float4 a = *(const float4*)from, b = *(const float4*)(from + (f32 ? HALF * LINE : 4));
         char* chunk = to + at * pitch;
         if (f32) {
-            if (at + row < rows) *(float4*)chunk = y[0];
-            if (!GATED && at + row + 8 < rows) *(float4*)(chunk + 8 * pitch) = y[2 * LINE];
-        } else if (row < GRANULE && at + row < rows) {
-            const float4 a = y[0], b = y[1];
+            if (at + row < rows) *(float4*)chunk = a;
+            if (at + row + HALF < rows) *(float4*)(chunk + HALF * pitch) = b;
+        } else if (at + row < rows) {
             *(uint4*)chunk = make_uint4(pair(T{}, a.x, a.y), pair(T{}, a.z, a.w), pair(T{}, b.x, b.y), pair(T{}, b.z, b.w));
         }
     }
 };
 
-// `row` is the warpgroup's first weight row, `unit` what its sums are counted in.
+// Of the two weight rows whose sums a thread has; `row` is the warp's first one.
+struct Bias {
+    float low, high;
+    __device__ __forceinline__ Bias(const GroupedGemmParams& p, int expert, int row) {
+        const int own = row + threadIdx.x % 32 / 4;
+        const auto at = [&](int r) { return p.bias.base && r < p.n ? load1(p.bias, expert, r) : 0.0f; };
+        low = at(own), high = at(own + 8);
+    }
+};
+
+// `row` is the warp's first weight row, `unit` what its sums are counted in.
 template <class T, int N, bool GATED>
 __device__ __forceinline__ void store_sums(const GroupedGemmParams& p, const TokenTile& tile, int row, const float* sums,
-                                           float unit, float* staging, int barrier) {
-    const int thread = threadIdx.x % 128, lane = thread % 32, g = lane / 4, own = thread / 32 * 16 + g;
-    const auto bias = [&](int r) { return p.bias.base && r < p.n ? load1(p.bias, tile.expert, r) : 0.0f; };
-    const float low = bias(row + own), high = bias(row + own + 8);
-    const ChunkWriter<T, GATED> writer(p, tile, row, staging);
+                                           float unit, const Bias& bias, float* staging) {
+    constexpr int LINE = Round<GATED>::LINE, ROWS = Round<GATED>::ROWS;
+    const int lane = threadIdx.x % 32, g = lane / 4;
+    const ChunkWriter<T, GATED> writer(p, tile, GATED ? row / 2 : row, staging);
     // The two threads of a pair of gate and up make an output each: of row g the one with the gate, of g + 8 the other.
     const bool gate = g % 2 == 0;
-    float* line = staging + lane % 4 * 2 * LINE + (GATED ? thread / 32 * 8 + g / 2 + (gate ? 0 : 4) : own);
+    float* line = staging + lane % 4 * 2 * LINE + (GATED ? g / 2 + (gate ? 0 : 4) : g);
 #pragma unroll
-    for (int at = 0; at < N; at += GRANULE) {
-        float* to = line + at / GRANULE % 2 * STAGING;
+    for (int at = 0; at < N; at += ROWS) {
 #pragma unroll
-        for (int j = 0; j < 2; j++, to += 8 * LINE) {
-            const float* d = sums + (at + 8 * j) / 2;
-            const float y[4] = {d[0] * unit + low, d[1] * unit + low, d[2] * unit + high, d[3] * unit + high};
+        for (int j = 0; j < ROWS && at + j < N; j += 8) {
+            const float* d = sums + (at + j) / 2;
+            const float y[4] = {d[0] * unit + bias.low, d[1] * unit + bias.low, d[2] * unit + bias.high,
+                                d[3] * unit + bias.high};
+            float* to = line + j * LINE;
             if constexpr (GATED) {
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
@@ -74,8 +85,8 @@ __device__ __forceinline__ void store_sums(const GroupedGemmParams& p, const Tok
                 to[0] = y[0], to[LINE] = y[1], to[8] = y[2], to[LINE + 8] = y[3];
             }
         }
-        sync_threads(barrier, 128); // there is another buffer for the next granule, and a barrier before this one's next use
-        writer.store(at, at / GRANULE % 2);
+        __syncwarp();
+        writer.store(at);
+        __syncwarp(); // what it read may be written over
     }
-    sync_threads(barrier, 128); // the next tile begins with the first buffer
 }

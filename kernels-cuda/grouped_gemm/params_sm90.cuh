@@ -3,16 +3,17 @@
 #include "params.cuh"
 #include "ptx/tma.cuh"
 
-// Heights of the boxes of `a`: 16 << i rows of 64 elements.
-constexpr int HEIGHTS = 4;
+// Boxes of `a` are 16 rows and multiples of that.
+constexpr int HEIGHTS = 12;
 
 // Mirrors `Sm90Params` in src/cuda/grouped_gemm/prefill.rs.
 struct Sm90Params {
-    TensorMap a[HEIGHTS]; // [rows, K], gathered already
+    TensorMap a[HEIGHTS]; // [rows, K], gathered already, in boxes of 16 (i + 1) rows by 64, up to BLOCK_M
     TensorMap w;          // [local, N / 16, K / 64, 544 bytes] in words, boxes of BLOCK_N rows by BLOCK_K
     GroupedGemmParams p;
     void* gathered;       // [R, K]: rows of `a` in their order; null: `a` is read where it is
     unsigned in_place;    // 0: no row can be fetched by the copy engine, all is done the exact way
-    unsigned unused[13];
+    unsigned whole_steps; // K is a multiple of 64: `a` is [K / 64, rows, 64] and a box has all steps of a stage
+    unsigned unused[12];
 };
-static_assert(sizeof(Sm90Params) == 960, "mirrored in Rust");
+static_assert(sizeof(Sm90Params) == 1984, "mirrored in Rust");

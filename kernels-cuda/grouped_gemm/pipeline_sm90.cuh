@@ -13,6 +13,7 @@ constexpr int GRANULE = 16; // rows of `a` that are multiplied whether they are 
 #include "ptx/mbarrier.cuh"
 #include "ptx/prefetch.cuh"
 #include "ptx/shared.cuh"
+#include "ptx/warpgroup.cuh"
 #include "scaled_tiles.cuh"
 
 constexpr int CONSUMERS = WARPS / 4 - 1, STEPS = BLOCK_K / 64; // warpgroups; 64 elements of K are a step
@@ -22,7 +23,7 @@ constexpr int WEIGHT_BYTES = STEPS * WEIGHT_STEP;
 
 // Dynamic shared memory, in bytes from its start: `shared_bytes` in src/cuda/grouped_gemm/prefill.rs.
 constexpr int WEIGHTS_AT = STAGES * STEPS * ROW_BYTES, STAGING_AT = WEIGHTS_AT + STAGES * WEIGHT_BYTES;
-constexpr int BARRIERS_AT = STAGING_AT + CONSUMERS * STAGING_BYTES, TILES_AT = BARRIERS_AT + 2 * STAGES * 8;
+constexpr int BARRIERS_AT = STAGING_AT + 4 * CONSUMERS * STAGING_BYTES, TILES_AT = BARRIERS_AT + 2 * STAGES * 8;
 
 struct Stages {
     unsigned shared;
@@ -38,32 +39,33 @@ __device__ __forceinline__ bool run_tile(const GroupedGemmParams& p, const Token
                                          Ring<STAGES>& ring, const Stages& stages, char* shared) {
     float d[N / 2];
     constexpr float UNIT = TILED ? SCALED_UNIT : 1.0f;
-    const bool good = Product<N>::multiply(d, ring, stages, (p.k + TILE_K - 1) / TILE_K);
-    const int group = threadIdx.x / 128 - 1;
     const TokenTile tile = walk.tile(p, tiles);
-    float* staging = (float*)(shared + STAGING_AT + group * STAGING_BYTES);
-    store_sums<T, N, GATED>(p, tile, tile.col + group * 64, d, UNIT, staging, 1 + group);
-    return good || tile.col + (threadIdx.x / 32 - 4) * TILE_ROWS >= p.n; // rows past the end have no scales
+    const int warp = threadIdx.x / 32 - 4, row = tile.col + warp * TILE_ROWS;
+    const Bias bias(p, tile.expert, row); // on its way meanwhile
+    const bool good = Product<N>::multiply(d, ring, stages, (p.k + TILE_K - 1) / TILE_K);
+    float* staging = (float*)(shared + STAGING_AT + warp * STAGING_BYTES);
+    store_sums<T, N, GATED>(p, tile, row, d, UNIT, bias, staging);
+    return good || row >= p.n; // rows past the end have no scales
 }
 
+// Rows of the steps of a stage lie behind each other, as many as are multiplied. A copy takes its thread some 200 ns whatever
+// its size, so a stage is one copy where K allows it.
 __device__ __forceinline__ void produce_rows(const Sm90Params& p, const TokenTiles& tiles, const Stages& stages) {
     Ring<STAGES> ring;
     const int steps = (p.p.k + TILE_K - 1) / TILE_K;
     for (Walk walk; walk.seek(p.p, tiles); walk.next()) {
         const TokenTile tile = walk.tile(p.p, tiles);
+        const TensorMap* map = &p.a[tile.granules - 1];
+        const int bytes = tile.granules * GRANULE * 128;
         for (int step = 0; step < steps; step += STEPS) {
             barrier_wait(stages.empty(ring.stage), ring.parity ^ 1);
-            barrier_expect(stages.full(ring.stage), STEPS * tile.granules * GRANULE * 128);
-#pragma unroll
-            for (int s = 0; s < STEPS; s++) {
-                unsigned to = stages.rows(ring.stage) + s * ROW_BYTES;
-                int row = tile.row;
-#pragma unroll
-                for (int i = HEIGHTS - 1; i >= 0; i--) {
-                    if (!(tile.granules >> i & 1)) continue;
-                    tma_load(to, &p.a[i], (step + s) * 64, row, stages.full(ring.stage));
-                    to += (GRANULE * 128) << i, row += GRANULE << i;
-                }
+            const unsigned to = stages.rows(ring.stage), full = stages.full(ring.stage);
+            barrier_expect(full, STEPS * bytes);
+            if (p.whole_steps) {
+                tma_load(to, map, 0, tile.row, step, full);
+            } else {
+#pragma unroll 1
+                for (int s = 0; s < STEPS; s++) tma_load(to + s * bytes, map, (step + s) * 64, tile.row, 0, full);
             }
             ring.next();
         }

@@ -41,7 +41,7 @@ struct Product {
                     }
                 }
                 const uint4 w = codes[s % TOGETHER];
-                const unsigned scale = scales[s % TOGETHER], rows = stages.rows(ring.stage) + s * ROW_BYTES;
+                const unsigned scale = scales[s % TOGETHER], rows = stages.rows(ring.stage) + s * N * 128;
                 good &= STEPS == 1 || s < left ? in_range(scale) : ~0u; // zeros behind the end of K
                 const unsigned low = block_factor(scale, 0, 0), high = block_factor(scale, 1, 0);
                 scaled_pairs(w.x, low, high, even), scaled_pairs(w.y, low, high, even + 4);

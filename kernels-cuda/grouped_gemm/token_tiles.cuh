@@ -6,6 +6,7 @@
 #include "params.cuh"
 
 constexpr int MAX_EXPERTS = 512;
+constexpr int LEAST_HEIGHT = 4; // granules: smaller tiles take as long
 
 struct TokenTile {
     int expert; // local
@@ -36,7 +37,7 @@ struct TokenTiles {
 
     __device__ __forceinline__ TokenTile tile(const GroupedGemmParams& p, int e, int index) const {
         const int first = row_begin[e], rows = row_begin[e + 1] - first, granules = (rows + GRANULE - 1) / GRANULE;
-        const int blocks = (granules + MOST - 1) / MOST, within = index - tile_begin[e];
+        const int blocks = (tile_begin[e + 1] - tile_begin[e]) / columns(p), within = index - tile_begin[e];
         const int column = within / blocks, block = within - column * blocks;
         const int each = granules / blocks, more = granules - each * blocks;
         const int begin = block * each + min(block, more), own = each + (block < more);
@@ -45,14 +46,32 @@ struct TokenTiles {
     }
 
   private:
+    static __device__ __forceinline__ int columns(const GroupedGemmParams& p) { return (p.n + BLOCK_N - 1) / BLOCK_N; }
+
+    __device__ __forceinline__ int granules(const GroupedGemmParams& p, int e) const {
+        const int local = e - p.local_first;
+        return local >= 0 && local < p.local_count ? (row_begin[e + 1] - row_begin[e] + GRANULE - 1) / GRANULE : 0;
+    }
+
+    // Granules that a tile may have: fewer than it could where multiprocessors had nothing to do.
+    __device__ __forceinline__ int height(const GroupedGemmParams& p) const {
+        if constexpr (MOST == 1) return 1;
+        int best = MOST;
+        for (int most = MOST, least = 0; most > 0; most--) {
+            int blocks = 0;
+            for (int e = threadIdx.x % 32; e < p.experts; e += 32) blocks += (granules(p, e) + most - 1) / most;
+#pragma unroll
+            for (int step = 16; step > 0; step /= 2) blocks += __shfl_xor_sync(ALL_LANES, blocks, step);
+            const int rounds = (blocks * columns(p) + gridDim.x - 1) / gridDim.x, cost = rounds * (max(most, LEAST_HEIGHT) + 1);
+            if (most == MOST && rounds > 2) break; // little to gain
+            if (most == MOST || cost < least) best = most, least = cost;
+        }
+        return best;
+    }
+
     __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
-        const int columns = (p.n + BLOCK_N - 1) / BLOCK_N;
-        begins(p.experts, tile_begin, [&](int i) {
-            const int local = i - p.local_first;
-            const bool mine = local >= 0 && local < p.local_count;
-            const int granules = mine ? (row_begin[i + 1] - row_begin[i] + GRANULE - 1) / GRANULE : 0;
-            return (granules + MOST - 1) / MOST * columns;
-        });
+        const int most = height(p);
+        begins(p.experts, tile_begin, [&](int i) { return (granules(p, i) + most - 1) / most * columns(p); });
     }
 };
 

@@ -22,24 +22,27 @@ struct Sm90Params {
     p: Params,
     gathered: u64,
     in_place: u32,
-    unused: [u32; 13],
+    whole_steps: u32,
+    unused: [u32; 12],
 }
 
-const _: () = assert!(size_of::<Sm90Params>() == 960);
+const _: () = assert!(size_of::<Sm90Params>() == 1984);
 
 /// The entry that gathers; the one that combines is the last.
 const GATHER: usize = 0;
-/// Rows of the smallest box, and how many sizes there are: params_sm90.cuh.
-const SMALLEST: usize = 16;
-const HEIGHTS: usize = 4;
+/// Boxes of rows are multiples of these many, and how many there may be: params_sm90.cuh.
+const GRANULE: u32 = 16;
+const HEIGHTS: usize = 12;
 /// Elements of K in a step, all but the steps in which the kernel counts shared memory.
 const STEP_K: u32 = 64;
 /// Rows and bytes of a tile of the prepacked layout.
 const TILE_ROWS: u32 = 16;
 const TILE_BYTES: u32 = 544;
-/// Bytes of `TokenTiles` of token_tiles.cuh, and of the staging of a warpgroup in epilogue_sm90.cuh.
+/// Bytes of `TokenTiles` of token_tiles.cuh, and of the staging of a warp, which has 16 weight rows, in epilogue_sm90.cuh.
 const TOKEN_TILES: u32 = 2 * 513 * 4;
-const STAGING: u32 = 2 * 16 * 68 * 4;
+const STAGING: u32 = 32 * 12 * 4;
+/// Threads of the pass that gathers have this many pieces of a row under way.
+const GATHER_PIECES: usize = 4;
 /// Most blocks a multiprocessor of the pass that gathers.
 const GATHER_BLOCKS: usize = 4;
 /// Rows of the tiles that take any number.
@@ -113,7 +116,7 @@ impl<'a> Prefill<'a> {
     pub(super) fn shared_bytes(self) -> u32 {
         let Artifact { block_m, block_n, block_k, stages, .. } = *self.artifact;
         let weights = if self.dense { 128 * block_n } else { TILE_BYTES * (block_n / TILE_ROWS) };
-        stages * (block_k / STEP_K * (128 * block_m + weights) + 16) + block_n / 64 * STAGING + TOKEN_TILES
+        stages * (block_k / STEP_K * (128 * block_m + weights) + 16) + block_n / TILE_ROWS * STAGING + TOKEN_TILES
     }
 
     /// The gathered rows, then the rows in f32 that a combine adds up.
@@ -137,7 +140,8 @@ impl<'a> Prefill<'a> {
         let params = self.params(op, args, p, scratch)?;
         let units = device.units.max(1) as usize;
         if op.gather.is_some() {
-            let blocks = op.rows.div_ceil(self.artifact.warps as usize).min(GATHER_BLOCKS * units);
+            let parts = op.rows.saturating_mul(op.k.div_ceil(32 * 8 * GATHER_PIECES));
+            let blocks = parts.div_ceil(self.artifact.warps as usize).min(GATHER_BLOCKS * units);
             plan.record_with(GATHER, [blocks, 1, 1], 0, stream, &params)?;
         }
         let gated = matches!(op.epilogue, Epilogue::Swiglu(_));
@@ -170,9 +174,15 @@ impl<'a> Prefill<'a> {
             Some(_) => (scratch, op.k),
             None => (*args.a.mem(), args.a.info().row_stride),
         };
-        for (i, map) in params.a.iter_mut().enumerate() {
-            let shape_of_box = [STEP_K, (SMALLEST << i) as u32];
-            *map = TensorMap::new(base, op.a, [op.k, op.rows], [2 * stride], shape_of_box, Swizzle::Bytes128)?;
+        let Artifact { block_m, block_k, .. } = *self.artifact;
+        // A box has the steps of a stage. Where K is no multiple of a step, its last one must be cut off: a copy for each.
+        let (step, whole) = (STEP_K as usize, op.k.is_multiple_of(STEP_K as usize));
+        let (dims, steps) =
+            if whole { ([step, op.rows, op.k / step], block_k / STEP_K) } else { ([op.k, op.rows, 1], 1) };
+        params.whole_steps = whole.into();
+        for (map, rows) in params.a.iter_mut().zip((GRANULE..=block_m).step_by(GRANULE as usize)) {
+            let shape_of_box = [STEP_K, rows, steps];
+            *map = TensorMap::new(base, op.a, dims, [2 * stride, 2 * step], shape_of_box, Swizzle::Bytes128)?;
         }
         params.w = self.weights(op, *args.w.mem())?;
         Ok(params)

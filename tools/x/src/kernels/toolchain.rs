@@ -54,7 +54,8 @@ impl Toolchain {
     }
 
     /// Assembles the PTX for its own architecture, with the old assembler too where the row promises that, and reports
-    /// registers. Fails on spills where the row forbids them, and where wgmma was serialised.
+    /// registers. Fails on spills where the row forbids them, on local memory in kernels made for one architecture, and where
+    /// wgmma was serialised.
     pub fn assemble(&self, variant: &Variant, ptx: &str) -> anyhow::Result<String> {
         let file = self.scratch.join("assembled.ptx");
         std::fs::write(&file, ptx)?;
@@ -71,6 +72,8 @@ impl Toolchain {
         let said = run(Command::new(ptxas).args(["-v", &arch]).arg(file).arg("-o").arg(cubin))?;
         let spilled = said.lines().any(|l| l.contains("spill stores") && !l.contains(" 0 bytes spill stores"));
         ensure!(variant.spills || !spilled, "{}: registers spill\n{said}", variant.artifact());
+        let local = said.lines().any(|l| l.contains("stack frame") && !l.contains(" 0 bytes stack frame"));
+        ensure!(!(local && variant.arch.ends_with('a')), "{}: takes local memory\n{said}", variant.artifact());
         // C7510 to C7515: the assembler waits after every wgmma.
         if let Some(line) = (7510..=7515).find_map(|n| said.lines().find(|l| l.contains(&format!("C{n}")))) {
             bail!("{}: {line}", variant.artifact());
