@@ -181,6 +181,12 @@ mod tests {
             let (few, many) = ("sm80_decode", "sm80_prefill_64");
             assert_eq!(names, [few, few, few, few, many, many, many], "{}", device.units);
         }
+        // 16 rows beside their sums are more than a block has there.
+        let ada = device(89, 128, 101_376);
+        assert_eq!(
+            [1, 64, 1024].map(|tokens| variant(&prepacked(tokens), &ada, None)),
+            ["sm80_decode", "sm80_decode_8", "sm80_prefill_64"]
+        );
         let query = |rows, n| GroupedGemmSpec::linear(rows, n, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
         assert_eq!([5120, 2880].map(|n| variant(&query(4, n), &a100, None)), ["sm80_decode_dense"; 2]);
         assert_ne!(variant(&query(16, 5120), &a100, None), "sm80_decode_dense", "16 rows do not fit beside the rings");

@@ -44,7 +44,8 @@ impl Tiles<'_> {
             (Kind::Tiles, _) if self.artifact.block_n < 128 => 20 + block_m,
             (Kind::Tiles, _) => 16 + block_m,
             (Kind::Stream, _) => 8 + block_m,
-            (Kind::Decode, _) => 12 + block_m,
+            // Reading the weights is most of it, whatever the rows.
+            (Kind::Decode, _) => 28,
             (Kind::Prefill, _) => 47 + rows.div_ceil(touched(op, rows).max(1)).min(block_m as usize) as u64 / 4,
         };
         let row_tiles = self.row_tiles(op, rows);
