@@ -6,6 +6,7 @@ constexpr int GRANULE = 8; // rows of `a` that are multiplied whether they are t
 
 #include "exact.cuh"
 #include "finish.cuh"
+#include "foreign_rows.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/mbarrier.cuh"
 #include "ptx/prefetch.cuh"
@@ -269,7 +270,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) grouped_gemm_decode(
         barrier_init_fence();
     }
     tiles.build(p);
-    zero_foreign_rows(p, tiles);
+    zero_foreign_rows(p, tiles.row_begin);
     if (threadIdx.x >= 32 * PRODUCERS) consume(p, tiles, stages);
     else if (p.a_aligned && threadIdx.x >= 32) produce_rows(p, tiles, stages);
     else if (p.a_aligned) produce_weights(p, tiles, stages);

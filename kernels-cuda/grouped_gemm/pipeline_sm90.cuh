@@ -7,6 +7,7 @@ constexpr int GRANULE = 16; // rows of `a` that are multiplied whether they are 
 #include "epilogue_sm90.cuh"
 #include "exact.cuh"
 #include "finish.cuh"
+#include "foreign_rows.cuh"
 #include "gather.cuh"
 #include "params_sm90.cuh"
 #include "ptx/cp_async.cuh"
@@ -145,7 +146,7 @@ __device__ __forceinline__ bool start(const Sm90Params& p, TokenTiles& tiles, co
         barrier_init_fence();
     }
     tiles.build(p.p);
-    zero_foreign_rows(p.p, tiles);
+    zero_foreign_rows(p.p, tiles.row_begin);
     return threadIdx.x >= 128;
 }
 

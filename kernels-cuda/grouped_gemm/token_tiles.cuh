@@ -94,20 +94,3 @@ struct Walk {
 
     __device__ __forceinline__ void next() { index += gridDim.x; }
 };
-
-// Rows of experts whose weights are elsewhere, where no second launch leaves them out. By the whole grid.
-__device__ __forceinline__ void zero_foreign_rows(const GroupedGemmParams& p, const TokenTiles& tiles) {
-    if (p.top_k) return;
-    const int local = tiles.row_begin[p.local_first], end = tiles.row_begin[p.local_first + p.local_count];
-    const int width = p.gated ? p.n / 2 : p.n;
-    for (int r = tiles.row_begin[0] + blockIdx.x; r < tiles.row_begin[p.experts]; r += gridDim.x) {
-        if (r >= local && r < end) {
-            r += (end - 1 - r) / gridDim.x * gridDim.x;
-            continue;
-        }
-        for (int c = threadIdx.x * 8; c < width; c += blockDim.x * 8) {
-            float zeros[8] = {};
-            store8(p.d, r, c, width - c, zeros);
-        }
-    }
-}

@@ -3,6 +3,7 @@
 mod decode;
 mod prefill;
 mod rebased;
+mod stream;
 mod vector;
 
 use super::plan::{CudaOp, Plan};
@@ -18,6 +19,7 @@ use decode::Decode;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
+use stream::Streamed;
 use vector::Vector;
 
 /// Most blocks a multiprocessor of the second launch.
@@ -38,6 +40,7 @@ enum Kind<'a> {
     Rebased(Rebased<'a>),
     Prefill(Prefill<'a>),
     Decode(Decode<'a>),
+    Streamed(Streamed<'a>),
     Vector(Vector<'a>),
 }
 
@@ -47,8 +50,15 @@ impl<'a> Kind<'a> {
         let rebased = || Rebased::of(artifact).map(Kind::Rebased);
         let prefill = || Prefill::of(artifact).map(Kind::Prefill);
         let decode = || Decode::of(artifact).map(Kind::Decode);
+        let streamed = || Streamed::of(artifact).map(Kind::Streamed);
         let vector = || Vector::of(artifact).map(Kind::Vector);
-        tiles().or_else(rebased).or_else(prefill).or_else(decode).or_else(vector).unwrap_or(Kind::Simt)
+        tiles()
+            .or_else(rebased)
+            .or_else(prefill)
+            .or_else(decode)
+            .or_else(streamed)
+            .or_else(vector)
+            .unwrap_or(Kind::Simt)
     }
 }
 
@@ -90,6 +100,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.legal(self),
             Kind::Prefill(prefill) => prefill.legal(self),
             Kind::Decode(_) => prepacked_bf16(self),
+            Kind::Streamed(streamed) => streamed.legal(self),
             Kind::Vector(vector) => vector.legal(self),
             Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
@@ -107,6 +118,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.suits(self, hint),
             Kind::Prefill(prefill) => prefill.suits(self, device, hint),
             Kind::Decode(decode) => decode.suits(self, hint),
+            Kind::Streamed(streamed) => streamed.suits(),
             Kind::Vector(vector) => vector.suits(self),
             Kind::Simt => Ok(()),
         }
@@ -122,6 +134,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.shared_bytes(),
             Kind::Prefill(prefill) => prefill.shared_bytes(),
             Kind::Decode(decode) => decode.shared_bytes(),
+            Kind::Streamed(streamed) => streamed.shared_bytes(self),
             Kind::Vector(_) | Kind::Simt => 0,
         }
     }
@@ -133,6 +146,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.splits(self, device),
             Kind::Prefill(prefill) => return prefill.scratch_bytes(self),
             Kind::Decode(decode) => return decode.scratch_bytes(self),
+            Kind::Streamed(streamed) => return streamed.scratch_bytes(self),
             Kind::Vector(_) | Kind::Simt => 1,
         };
         if !finishes(self, splits) {
@@ -153,6 +167,7 @@ impl CudaOp for GroupedGemmSpec {
         let (splits, params) = match Kind::of(artifact) {
             Kind::Prefill(prefill) => return prefill.launch(plan, &args, scratch, stream),
             Kind::Decode(decode) => return decode.launch(plan, &args, scratch, stream),
+            Kind::Streamed(streamed) => return streamed.launch(plan, &args, scratch, stream),
             Kind::Vector(vector) => return vector.launch(plan, &args, stream),
             Kind::Tiles(tiles) => {
                 let (splits, params) = new(tiles.splits(op, device));
