@@ -6,7 +6,7 @@ mod lock;
 mod table;
 mod toolchain;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use data::{DataCrate, Files};
 use std::path::{Path, PathBuf};
 use table::{Table, Variant};
@@ -14,14 +14,20 @@ use toolchain::Toolchain;
 
 const CUDA: DataCrate = DataCrate { folder: "kernels-cuda", compiled: "ptx", command: "cargo x kernels cuda" };
 
-pub fn cuda(check: bool) -> anyhow::Result<()> {
+/// `only`: names of the variants to compile, the others staying as they are committed; none: all.
+pub fn cuda(check: bool, only: &[String]) -> anyhow::Result<()> {
     let root = CUDA.root()?;
     let table = Table::read(&root.join("variants.toml"))?;
+    let unknown = only.iter().find(|name| !table.variant.iter().any(|v| v.name == **name));
+    ensure!(unknown.is_none(), "variants.toml has no variant {:?}", unknown.map_or("", |name| name));
     let toolchain = Toolchain::install(&root.join("toolchain.txt"))?;
     let mut made = Files::new();
     for variant in &table.variant {
-        let ptx = compile(root, &toolchain, &table, variant)?;
-        made.insert(variant.artifact(), ptx.into_bytes());
+        let ptx = match only.is_empty() || only.contains(&variant.name) {
+            true => compile(root, &toolchain, &table, variant)?.into_bytes(),
+            false => std::fs::read(root.join(variant.artifact())).with_context(|| variant.artifact())?,
+        };
+        made.insert(variant.artifact(), ptx);
     }
     made.insert("src/artifacts.rs".into(), table.rust().into_bytes());
     let sources = lock::sources(root, &["cu", "cuh"])?;

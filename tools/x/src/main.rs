@@ -38,6 +38,9 @@ enum Kernels {
         /// Change nothing: compile elsewhere and fail where a byte differs from what is committed
         #[arg(long)]
         check: bool,
+        /// Compile the variants of these names alone and leave the others as they are: for headers that nothing else includes
+        #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "check")]
+        only: Vec<String>,
     },
     /// HIP C++ to AMD code objects: every row of kernels-hip/variants.toml. Linux with clang, lld and llvm 22
     Hip {
@@ -49,7 +52,7 @@ enum Kernels {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Kernels(Kernels::Cuda { check }) => kernels::cuda(check),
+        Command::Kernels(Kernels::Cuda { check, only }) => kernels::cuda(check, &only),
         Command::Kernels(Kernels::Hip { check }) => kernels::hip::compile(check),
         Command::Package => package::run(),
         Command::Targets => targets::run(),
