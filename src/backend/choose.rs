@@ -79,7 +79,7 @@ impl<V: Variant> Choice<V> {
 /// The first variant that may run `op` and suits it; with a forced variant, that one, if it may run at all.
 ///
 /// # Errors
-/// [`Error::Unsupported`] with every variant and its reason, one a line.
+/// [`Error::Unsupported`] with every variant and its reason, one a line; of a forced one its own.
 pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> Result<Choice<J::Variant>, Error> {
     refuse_all(judge, op)?;
     let tuned = tuned(judge, op, hint);
@@ -90,8 +90,17 @@ pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> R
             Err(reason) => rejected.push(Rejected { variant: artifact.name(), reason }),
         }
     }
-    let lines: Vec<String> = rejected.iter().map(|r| format!("{}: {}", r.variant, r.reason)).collect();
-    let reason = if lines.is_empty() { format!("no variant was {} for it", J::MADE) } else { lines.join("\n") };
+    // Of the others it could only be said that they were not asked for.
+    let forced = rejected.iter().filter(|r| hint.variant.is_none_or(|name| name == r.variant));
+    let lines: Vec<String> = forced.map(|r| format!("{}: {}", r.variant, r.reason)).collect();
+    let reason = match (hint.variant, lines.is_empty()) {
+        (_, false) => lines.join("\n"),
+        (Some(name), true) if !rejected.is_empty() => {
+            let names: Vec<&str> = rejected.iter().map(|r| r.variant).collect();
+            format!("there is no variant `{name}`; there are {}", names.join(", "))
+        }
+        _ => format!("no variant was {} for it", J::MADE),
+    };
     Err(Error::Unsupported { backend: J::BACKEND, op: O::NAME, reason })
 }
 

@@ -197,7 +197,10 @@ mod tests {
         assert_eq!(old.lines().count(), 4, "{old}");
         assert!(old.lines().all(|l| l.contains("needs sm_") && l.contains("sm_70")), "{old}");
         assert!(reason(choose(&dispatch(1), &device(90), 0, Hint::default())).contains("PTX 8.0"));
-        assert!(reason(choose(&dispatch(1), &device(90), PTX, forced("nothing"))).contains("`nothing` was asked for"));
+        let nothing = reason(choose(&dispatch(1), &device(90), PTX, forced("nothing")));
+        assert!(nothing.contains("no variant `nothing`; there are ") && nothing.contains("two_launches"), "{nothing}");
+        let cluster = reason(choose(&dispatch(1), &device(80), PTX, forced("cluster")));
+        assert!(cluster.starts_with("cluster: needs sm_90") && cluster.lines().count() == 1, "{cluster}");
         let amd = DeviceInfo { arch: Arch::Gfx(0x942), ..device(0) };
         assert!(reason(choose(&dispatch(1), &amd, PTX, Hint::default())).contains("NVIDIA"));
         let (x, weight, out) = (DType::F64, DType::F32, DType::F32);

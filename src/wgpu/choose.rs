@@ -108,7 +108,7 @@ mod tests {
     fn refusals_name_the_operand_or_every_variant() {
         assert_eq!(choose(&OP, &Capabilities::default(), Hint::default()).unwrap().variant(), "portable");
         let forced = Hint { variant: Some("nothing"), ..Hint::default() };
-        assert!(reason(&OP, forced).contains("`nothing` was asked for"));
+        assert!(reason(&OP, forced).contains("no variant `nothing`; there are portable"));
         let wide = EmbeddingSpec { vocab: 1 << 20, dim: 128, ..OP };
         assert!(reason(&wide, Hint::default()).contains("`table` takes 268435456 bytes"));
         let (x, weight, out) = (DType::F64, DType::F32, DType::F32);

@@ -27,8 +27,7 @@ impl<'a> Forced<'a> {
         let Some(name) = self.hint.variant else { return Call::new(backend, op, self.hint, operands) };
         match Call::new(backend, op, self.hint, operands.clone()) {
             Err(Error::Unsupported { reason, .. }) => {
-                // Of all others it says that this one was asked for.
-                let own = reason.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                let own = reason.strip_prefix(name).and_then(|words| words.strip_prefix(": "));
                 self.refused.extend(own.map(|why| format!("{}: {why}", O::NAME)));
                 Call::new(backend, op, Hint { variant: None, ..self.hint }, operands)
             }
