@@ -41,15 +41,19 @@ impl Tried {
 }
 
 /// Measures each variant on the rows that `options` asks for. Rows of several ops, and those whose op has no measured choices,
-/// are left out.
+/// are left out. `found` is given each row once it is measured: all of them take minutes.
 ///
 /// # Errors
-/// As [`run`](super::run).
-pub fn tune<B>(backend: &B, options: &Options, mut progress: impl FnMut(&str)) -> Result<Vec<Tried>, Error>
+/// As [`run`](super::run), and what `found` returns.
+pub fn tune<B>(
+    backend: &B,
+    options: &Options,
+    mut progress: impl FnMut(&str),
+    mut found: impl FnMut(Tried) -> Result<(), Error>,
+) -> Result<(), Error>
 where
     B: Timing + AllOps + Explain<GroupedGemmSpec> + Explain<DispatchSpec>,
 {
-    let mut all = Vec::new();
     let mut kept = None;
     for Case { op, case, tokens, what } in catalog::cases(&options.select).map_err(|e| Error::input("tune", e))? {
         for tokens in tokens {
@@ -81,10 +85,10 @@ where
                 }
             }
             tried.times.sort_by(|a, b| a.1.total_cmp(&b.1));
-            all.push(tried);
+            found(tried)?;
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 fn explain<B>(backend: &B, spec: &AnySpec) -> Result<Option<(&'static str, Explanation)>, Error>

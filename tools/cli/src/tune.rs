@@ -58,22 +58,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let options = Options { select, seconds: args.seconds, openai_weights: args.openai_weights, ..Options::default() };
     let bar = output::spinner();
-    let tried = tune(&cuda, &options, |what| {
+    let mut tried = Vec::new();
+    let progress = |what: &str| {
         bar.set_message(what.to_string());
         bar.inc(1);
+    };
+    // Row by row, so that nothing is lost where it is interrupted.
+    tune(&cuda, &options, progress, |row| {
+        if let Some((variant, _)) = row.times.first() {
+            let (op, class, variant) = (row.kernel.into(), row.class.name.clone(), (*variant).into());
+            tuned.insert(TunedRow { op, class, size: row.class.size, variant });
+            let written = std::fs::write(&path, tuned.to_string());
+            written.map_err(|e| dropless::Error::input(format!("cannot write {}", path.display()), e))?;
+        }
+        tried.push(row);
+        Ok(())
     })?;
     bar.finish_and_clear();
-    for row in &tried {
-        if let Some((variant, _)) = row.times.first() {
-            tuned.insert(TunedRow {
-                op: row.kernel.into(),
-                class: row.class.name.clone(),
-                size: row.class.size,
-                variant: (*variant).into(),
-            });
-        }
-    }
-    std::fs::write(&path, tuned.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
     print(&tried)?;
     writeln!(std::io::stdout().lock(), "{} rows in {}", tuned.rows.len(), path.display())?;
     let wrong: Vec<String> = tried.iter().flat_map(wrong).collect();
