@@ -251,7 +251,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         sm: 90,
         exact: false,
         ptx_version: 80,
-        entries: &[c"rows_bf16_8", c"rows_bf16_16", c"rows_bf16_32", c"rows_f16_8", c"rows_f16_16", c"rows_f16_32"],
+        entries: &[c"rows_bf16_8", c"rows_bf16_16", c"rows_bf16_32", c"rows_bf16_32_wide", c"rows_f16_8", c"rows_f16_16", c"rows_f16_32", c"rows_f16_32_wide"],
         warps: 8,
         block_m: 32,
         block_n: 16,

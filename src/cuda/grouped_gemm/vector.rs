@@ -113,11 +113,13 @@ impl<'a> Vector<'a> {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let op = &plan.op;
-        // Eight, sixteen, 32 rows a block; bf16 before f16.
+        // Eight, sixteen, 32 rows a block, 32 and twice the columns; bf16 before f16.
         let most = self.0.block_m.max(1) as usize;
         let rows = op.rows.next_power_of_two().clamp(8, most);
-        let kernel = (rows / 8).trailing_zeros() as usize + if op.a == DType::F16 { 3 } else { 0 };
-        let grid = [op.n.div_ceil(self.0.block_n.max(1) as usize), op.rows.div_ceil(rows), 1];
+        let wide = rows == most && op.n > NARROW;
+        let kernel = (rows / 8).trailing_zeros() as usize + usize::from(wide) + if op.a == DType::F16 { 4 } else { 0 };
+        let columns = self.0.block_n.max(1) as usize * if wide { 2 } else { 1 };
+        let grid = [op.n.div_ceil(columns), op.rows.div_ceil(rows), 1];
         plan.record(kernel, grid, stream, &Params::new(op, args, 1, 0))
     }
 }

@@ -135,6 +135,8 @@ fn shapes() -> Vec<Case<GroupedGemmSpec>> {
         (2, 65, 520, DType::F16),
         (3, 40, 1032, DType::Bf16),
         (8, 33, 288, DType::Bf16),
+        (20, 1041, 40, DType::Bf16),
+        (40, 24, 72, DType::F16),
     ] {
         let op = GroupedGemmSpec::linear(rows, n, k, dtype, dtype, Some(dtype), DType::F32);
         cases.push(Case::usual(format!("linear_{rows}x{n}_{dtype}"), op));
