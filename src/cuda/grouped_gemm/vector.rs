@@ -23,7 +23,7 @@ const ENOUGH_WARPS: usize = 16;
 const FEW_ROWS: usize = 2;
 const NARROW: usize = 1024;
 /// Rows up to which tensor cores without tiles are, and up to which they are for few columns; columns up to which they are measured.
-const SOME_ROWS: usize = 16;
+const SOME_ROWS: usize = 32;
 const NARROW_ROWS: usize = 256;
 const WIDE: usize = 16_384;
 
@@ -141,9 +141,9 @@ mod tests {
         assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), ["vector", "vector", "sm90_vector"]);
         let router = |rows| GroupedGemmSpec { n: 32, ..linear(rows, 2880) };
         assert_eq!(variant(&router(8), 90), "sm90_vector");
-        assert_eq!([linear(4, 2880), linear(16, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        assert_eq!([linear(4, 2880), linear(32, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
         let others =
-            [linear(17, 2880), router(257), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }];
+            [linear(33, 2880), router(257), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }];
         for op in others {
             let chosen = variant(&op, 90);
             assert!(chosen != TENSOR_CORES && !DOT_PRODUCTS.contains(&chosen), "{op:?}: {chosen}");
