@@ -48,18 +48,25 @@ struct Checked {
 }
 
 impl<B: Timing + AllOps> Runner<'_, B> {
-    /// Attention of one sequence to itself.
-    pub(super) fn prefill(&mut self, tokens: usize, window: Option<usize>, dim: usize) -> Result<Measured, Error> {
-        let spec = FlashAttnSpec { store: KvStore::Packed { tokens }, ..spec(1, tokens, tokens, dim, window) };
+    /// Attention of the last `tokens` of one sequence of `keys`.
+    pub(super) fn prefill(
+        &mut self,
+        tokens: usize,
+        keys: usize,
+        window: Option<usize>,
+        dim: usize,
+    ) -> Result<Measured, Error> {
+        let spec = FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec(1, tokens, keys, dim, window) };
         let sets = self.sets(spec.work().bytes as usize);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let ints = |values: &[i32]| Slot::of(self.backend, &[HostTensor::from_i32(&[values.len()], values)?]);
-        let kv = [tokens, HEADS.1, dim];
+        let kv = [keys, HEADS.1, dim];
         let k = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers)?;
         let v = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers.clone())?;
-        let index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[tokens as i32])?)];
+        let index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[keys as i32])?)];
+        let seen = |t: usize| 0..keys - tokens + t + 1;
         let checked =
-            sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: std::iter::once(0..t + 1).collect() });
+            sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: std::iter::once(seen(t)).collect() });
         self.attention(spec, sets, &numbers, (k, v), index, &checked.collect::<Vec<_>>())
     }
 

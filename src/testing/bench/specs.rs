@@ -76,9 +76,10 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
             let spec = linear(tokens, n, k);
             (vec![gemm(spec)], spec.work())
         }
-        What::Prefill { window, head_dim } => {
-            let spec = attention::spec(1, tokens, tokens, head_dim, window);
-            attention(FlashAttnSpec { store: KvStore::Packed { tokens }, ..spec })
+        What::Prefill { window, head_dim, keys } => {
+            let keys = keys.unwrap_or(tokens);
+            let spec = attention::spec(1, tokens, keys, head_dim, window);
+            attention(FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec })
         }
         What::Decode { window, kv, page } => {
             let one = attention::spec(tokens, 1, kv, 64, window);
