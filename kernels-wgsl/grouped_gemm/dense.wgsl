@@ -1,12 +1,13 @@
 // Few rows an expert with weights of 16 bits in rows of whole 16 bytes, in f32: a workgroup takes BLOCK_M rows and BLOCK_N weight
-// rows, a team of 32 invocations a weight row, 16 bytes each at a time.
+// rows, a team of 32 invocations two of them, 16 bytes each at a time.
 const FOURS: u32 = CHUNK / 4u; // of a chunk of CHUNK elements along K: the first of every two, then the second
 const EIGHTS: u32 = CHUNK / 8u;
 const LINE: u32 = 33u; // padded against bank conflicts
-const_assert BLOCK_N * 32 == THREADS && EIGHTS % 64 == 0 && BLOCK_N % 4 == 0;
+const TEAMS: u32 = THREADS / 32u;
+const_assert BLOCK_N * 16 == THREADS && BLOCK_N % 8 == 0;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
-var<workgroup> parts: array<Sum, BLOCK_N * LINE>;
+var<workgroup> parts: array<Sum, TEAMS * LINE>;
 var<workgroup> sums: array<Sum, BLOCK_N>;
 
 fn two(word: u32) -> vec2<f32> {
@@ -17,6 +18,18 @@ fn two(word: u32) -> vec2<f32> {
 fn eight_products(sum: Sum, w: vec4<u32>, v: u32) -> Sum {
     let low = multiplied(sum, vec4<f32>(two(w.x), two(w.y)), staged(v));
     return multiplied(low, vec4<f32>(two(w.z), two(w.w)), staged(v + EIGHTS));
+}
+
+// The sums of a team's invocations, as those of columns col to col + TEAMS.
+fn share(sum: Sum, col: u32, lane: u32) {
+    parts[lane / 32u * LINE + lane % 32u] = sum;
+    workgroupBarrier();
+    if (lane < TEAMS) {
+        var all = Sum();
+        for (var i = 0u; i < 32u; i++) { all += parts[lane * LINE + i]; }
+        sums[col + lane] = all;
+    }
+    workgroupBarrier();
 }
 
 @compute @workgroup_size(THREADS)
@@ -39,10 +52,13 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let team = lane / 32u;
     let eights = select(0u, p.k / 8u, here);
     // The last row stands in for one that is not there: its column is not stored.
-    let row = weight_row(min(col_first + team, p.n - 1u)) * eights;
-    var first = 0u;
-    if (here) { first = w_at(u32(local - p.bound_first), 0u) + row; }
+    var first = vec2<u32>();
+    if (here) {
+        let rows = vec2<u32>(weight_row(min(col_first + team, p.n - 1u)), weight_row(min(col_first + team + TEAMS, p.n - 1u)));
+        first = w_at(u32(local - p.bound_first), 0u) + rows * eights;
+    }
     var sum = Sum();
+    var other = Sum();
     for (var chunk = 0u; chunk < eights; chunk += EIGHTS) {
         workgroupBarrier();
         let end = min(EIGHTS, eights - chunk);
@@ -54,25 +70,25 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             stage(f / 2u + f % 2u * EIGHTS, four);
         }
         workgroupBarrier();
-        for (var v = l; v < end; v += 64u) {
-            let w = vec_w(first + chunk + v);
-            if (v + 32u < end) {
-                let next = vec_w(first + chunk + v + 32u);
-                sum = eight_products(sum, w, v);
-                sum = eight_products(sum, next, v + 32u);
-            } else {
-                sum = eight_products(sum, w, v);
-            }
+        let at = first + chunk;
+        var v = l;
+        for (; v + 32u < end; v += 64u) {
+            let w = vec_w(at.x + v);
+            let u = vec_w(at.y + v);
+            let w_next = vec_w(at.x + v + 32u);
+            let u_next = vec_w(at.y + v + 32u);
+            sum = eight_products(sum, w, v);
+            other = eight_products(other, u, v);
+            sum = eight_products(sum, w_next, v + 32u);
+            other = eight_products(other, u_next, v + 32u);
+        }
+        if (v < end) {
+            sum = eight_products(sum, vec_w(at.x + v), v);
+            other = eight_products(other, vec_w(at.y + v), v);
         }
     }
-    parts[team * LINE + l] = sum;
-    workgroupBarrier();
-    if (lane < BLOCK_N) {
-        var all = Sum();
-        for (var i = 0u; i < 32u; i++) { all += parts[lane * LINE + i]; }
-        sums[lane] = all;
-    }
-    workgroupBarrier();
+    share(sum, 0u, lane);
+    share(other, TEAMS, lane);
     let m = lane / (BLOCK_N / 4u);
     let c = lane % (BLOCK_N / 4u) * 4u;
     if (m >= BLOCK_M || t.first + i32(m) >= t.last) { return; }

@@ -123,13 +123,16 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let k_tiles = select(0u, (p.k + 63u) / 64u, here);
     var first = 0u;
     var second = 0u;
+    // The tiles of the next two turns are on their way.
     var next = Weights();
+    var after = Weights();
     if (here) {
         let base = w_at(u32(local - p.bound_first), 0u);
         first = base + col_first / 16u * k_tiles * 34u;
         // The last tile stands in for one that is not there: its columns are not stored.
         second = select(first, first + k_tiles * 34u, col_first + 16u < p.n);
         if (team < k_tiles) { next = load_weights(first, second, team, l); }
+        if (team + TEAMS < k_tiles) { after = load_weights(first, second, team + TEAMS, l); }
     }
     var sums_of = Sums();
     for (var chunk = 0u; chunk < k_tiles; chunk += CHUNK) {
@@ -137,7 +140,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         let far_chunk = atomicLoad(&beyond) != 0u;
         for (var kt = team; kt < CHUNK && chunk + kt < k_tiles; kt += TEAMS) {
             let w = next;
-            if (chunk + kt + TEAMS < k_tiles) { next = load_weights(first, second, chunk + kt + TEAMS, l); }
+            next = after;
+            let far_kt = chunk + kt + 2u * TEAMS;
+            if (far_kt < k_tiles) { after = load_weights(first, second, far_kt, l); }
             let at = kt * 16u + l % 4u;
             if (far_chunk || has_far(w.scales.x) || has_far(w.scales.y)) {
                 sums_of = added_far(sums_of, w.first.xy, w.second.xy, at, scales_of(w.scales, 0u));

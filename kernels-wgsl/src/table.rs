@@ -47,14 +47,14 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "dense_1",
         needs: &[],
-        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 8), ("CHUNK", 3072)],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 16), ("CHUNK", 3072)],
         kernels: &[SCHEDULE, DENSE_1, COMBINE],
     },
     Artifact {
         op: "grouped_gemm",
         variant: "dense_4",
         needs: &[],
-        sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 8), ("CHUNK", 512)],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 16), ("CHUNK", 512)],
         kernels: &[SCHEDULE, DENSE_4, COMBINE],
     },
     Artifact {
