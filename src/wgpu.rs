@@ -22,6 +22,7 @@ mod memory;
 mod moe;
 mod open;
 mod plan;
+mod probe;
 mod replay;
 mod rms_norm;
 mod rope;
@@ -32,6 +33,7 @@ pub use device::Capabilities;
 pub use memory::{Mem, WgpuBuffer};
 pub use open::{devices, kernels, variants};
 pub use plan::Plan;
+pub use probe::Fault;
 pub use replay::Recorded;
 /// The version of wgpu whose types this backend takes.
 pub use wgpu;

@@ -12,6 +12,8 @@ pub struct Artifact {
     pub variant: &'static str,
     /// Features of the device that it needs, in wgpu's own words; none: WebGPU's defaults are enough.
     pub needs: &'static [&'static str],
+    /// Names of the [`PROBES`] that a driver must have passed.
+    pub relies: &'static [&'static str],
     /// Sizes that the kernels are generated with, and that the host computes grids from.
     pub sizes: &'static [(&'static str, u32)],
     /// The kernels of one call.
@@ -40,9 +42,20 @@ macro_rules! kernel {
     };
 }
 
+/// A small computation that tells whether a driver can be relied on: entry point `probe`, one workgroup, one buffer of words.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// Its name, as in [`Artifact::relies`].
+    pub name: &'static str,
+    /// Features of the device that it needs.
+    pub needs: &'static [&'static str],
+    /// WGSL.
+    pub text: &'static str,
+}
+
 mod table;
 
-pub use table::ARTIFACTS;
+pub use table::{ARTIFACTS, PROBES};
 
 /// What the functions that the backend generates call: conversions of numbers of 16 bits.
 pub const CONVERT: &str = include_str!("../include/convert.wgsl");

@@ -1,6 +1,6 @@
 //! The table of variants. Of those of an op, the first that a device and a spec allow runs.
 
-use super::{Artifact, Kernel};
+use super::{Artifact, Kernel, Probe};
 
 const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "grouped_gemm/schedule.wgsl");
 const COMBINE: Kernel =
@@ -27,12 +27,19 @@ const ATTENTION: &[Kernel] = &[
     kernel!("attention_combine": "include/sequence.wgsl", "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
 ];
 
+/// Every probe.
+pub const PROBES: &[Probe] = &[
+    Probe { name: "halves", needs: &[], text: include_str!("../probe/halves.wgsl") },
+    Probe { name: "matrices", needs: MATRICES, text: include_str!("../probe/matrices.wgsl") },
+];
+
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact {
         op: "grouped_gemm",
         variant: "tiled_1",
         needs: &[],
+        relies: &["halves"],
         sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 32), ("CHUNK", 48)],
         kernels: &[SCHEDULE, TILED_1, COMBINE],
     },
@@ -40,6 +47,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "tiled_4",
         needs: &[],
+        relies: &["halves"],
         sizes: &[("THREADS", 128), ("BLOCK_M", 4), ("BLOCK_N", 32), ("CHUNK", 8)],
         kernels: &[SCHEDULE, TILED_4, COMBINE],
     },
@@ -47,6 +55,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "dense_1",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 16), ("CHUNK", 3072)],
         kernels: &[SCHEDULE, DENSE_1, COMBINE],
     },
@@ -54,6 +63,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "dense_4",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 16), ("CHUNK", 512)],
         kernels: &[SCHEDULE, DENSE_4, COMBINE],
     },
@@ -61,6 +71,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_16",
         needs: MATRICES,
+        relies: &["halves", "matrices"],
         sizes: &[("THREADS", 256), ("SUBGROUP", 32), ("BLOCK_M", 16), ("BLOCK_N", 128), ("M_TILES", 1), ("N_TILES", 1)],
         kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
     },
@@ -68,6 +79,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_64",
         needs: MATRICES,
+        relies: &["halves", "matrices"],
         sizes: &[("THREADS", 256), ("SUBGROUP", 32), ("BLOCK_M", 64), ("BLOCK_N", 128), ("M_TILES", 2), ("N_TILES", 2)],
         kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
     },
@@ -75,6 +87,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_128",
         needs: MATRICES,
+        relies: &["halves", "matrices"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
@@ -89,6 +102,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "few_rows",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 4), ("BLOCK_N", 32), ("TEAM", 8)],
         kernels: &[
             SCHEDULE,
@@ -101,6 +115,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "portable",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 64), ("BLOCK_N", 64)],
         kernels: &[
             SCHEDULE,
@@ -113,6 +128,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "flash_attn",
         variant: "split",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
         kernels: ATTENTION,
     },
@@ -120,6 +136,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "flash_attn",
         variant: "portable",
         needs: &[],
+        relies: &[],
         // BLOCK_M and BLOCK_N are for heads of up to 64 elements; wider ones get as many fewer.
         sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16), ("SPLIT", 0)],
         kernels: ATTENTION,
@@ -133,6 +150,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "moe_dispatch",
         variant: "few",
         needs: &[],
+        relies: &[],
         sizes: &[("THREADS", 128)],
         kernels: &[kernel!("moe_few": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/few.wgsl")],
     },
@@ -162,5 +180,5 @@ pub const ARTIFACTS: &[Artifact] = &[
 
 /// The portable variant of an op that needs no tiles.
 const fn small(op: &'static str, kernels: &'static [Kernel]) -> Artifact {
-    Artifact { op, variant: "portable", needs: &[], sizes: &[("THREADS", 128)], kernels }
+    Artifact { op, variant: "portable", needs: &[], relies: &[], sizes: &[("THREADS", 128)], kernels }
 }

@@ -41,9 +41,16 @@ impl<O: WgpuOp> Judge<O> for Capabilities {
                 return Err(format!("needs the feature {name}, which the device was not opened with"));
             }
         }
+        if let Some(fault) = self.faults.iter().find(|f| artifact.relies.contains(&f.probe)) {
+            return Err(format!("this driver failed the probe `{}`: {}", fault.probe, fault.reason));
+        }
         let (threads, most) = (artifact.size("THREADS"), self.limits.max_compute_invocations_per_workgroup);
         if threads > most {
             return Err(format!("workgroups have {threads} invocations, the device takes {most}"));
+        }
+        let (wanted, (least, most)) = (artifact.size("SUBGROUP"), self.subgroups);
+        if wanted != 1 && (least, most) != (wanted, wanted) {
+            return Err(format!("made for subgroups of {wanted}, the device has {least} to {most}"));
         }
         op.legal(artifact)
     }
@@ -114,6 +121,21 @@ mod tests {
         let (x, weight, out) = (DType::F64, DType::F32, DType::F32);
         let oracle = RmsNormSpec { rows: 1, dim: 8, eps: 1e-5.into(), x, weight, out, residual: false };
         assert!(reason(&oracle, Hint::default()).contains("`x` is f64"));
+    }
+
+    #[test]
+    fn what_relies_on_a_failed_probe_does_not_run() {
+        let tiled = crate::op::WeightFormat::Mxfp4Tiled;
+        let op = GroupedGemmSpec {
+            weights: tiled,
+            ..GroupedGemmSpec::linear(1, 64, 64, DType::F32, DType::F32, None, DType::F32)
+        };
+        assert_eq!(choose(&op, &Capabilities::default(), Hint::default()).unwrap().variant(), "tiled_1");
+        let fault = crate::wgpu::Fault { probe: "halves", reason: "result 2 is 0e0, not 5e-1".into() };
+        let device = Capabilities { faults: vec![fault], ..Capabilities::default() };
+        let choice = choose(&op, &device, Hint::default()).unwrap();
+        assert_eq!(choice.variant(), "few_rows");
+        assert!(choice.rejected.iter().any(|r| r.variant == "tiled_1" && r.reason.contains("not 5e-1")), "{choice:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A device and what was made for it once: pipelines, uniform buffers, layouts.
 
 use super::launch::Launch;
+use super::probe::{Fault, faults};
 use super::source::source;
 use crate::backend::{Arch, DeviceInfo};
 use crate::error::Error;
@@ -18,6 +19,8 @@ pub struct Capabilities {
     pub limits: wgpu::Limits,
     /// Smallest and largest subgroup.
     pub subgroups: (u32, u32),
+    /// What its driver gets wrong, of all that variants rely on.
+    pub faults: Vec<Fault>,
 }
 
 pub(super) struct Device {
@@ -58,7 +61,8 @@ impl Device {
             units: 1,
             shared_bytes: limits.max_compute_workgroup_storage_size,
         };
-        let capabilities = Capabilities { features: device.features(), limits, subgroups };
+        let capabilities =
+            Capabilities { features: device.features(), limits, subgroups, faults: faults(&device, &queue) };
         let nothing = caught(&device, "creating a buffer", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("dropless nothing"),

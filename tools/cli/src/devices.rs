@@ -1,9 +1,9 @@
 //! `dropless devices`.
 
 use crate::output::{self, Format};
-use dropless::Backend;
 use dropless::cuda::Cuda;
 use dropless::devices::{Discovery, discover};
+use dropless::{Backend, Wgpu};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -58,16 +58,31 @@ fn rows(found: &Discovery) -> Vec<Row> {
         Err(why) => vec![absent(why)],
         Ok(devices) => devices
             .iter()
-            .map(|device| Row {
+            .enumerate()
+            .map(|(ordinal, device)| Row {
                 backend: found.backend,
                 found: true,
                 device: Some(device.name.clone()),
                 arch: Some(device.arch.clone()),
                 driver: Some(device.driver.clone()),
                 memory_bytes: (device.memory > 0).then_some(device.memory),
-                note: abilities(found),
+                note: abilities(found) + &faults(found, ordinal),
             })
             .collect(),
+    }
+}
+
+/// What the probes found wrong, and with that the variants that do not run.
+fn faults(found: &Discovery, ordinal: usize) -> String {
+    if found.backend != Wgpu::NAME {
+        return String::new();
+    }
+    match Wgpu::new(ordinal) {
+        Err(why) => format!("; does not open: {why}"),
+        Ok(wgpu) => {
+            let faults = &wgpu.capabilities().faults;
+            faults.iter().map(|f| format!("; failed the probe `{}`: {}", f.probe, f.reason)).collect()
+        }
     }
 }
 

@@ -1,0 +1,115 @@
+//! What a driver must compute rightly for some variants, tried once when a device is taken: where it does not, they are not run.
+
+use super::device::caught;
+use dropless_kernels_wgsl::PROBES;
+use std::sync::mpsc;
+
+/// Something that this device's driver gets wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Name of the probe.
+    pub probe: &'static str,
+    /// What came of it.
+    pub reason: String,
+}
+
+/// The faults of a device, of those that variants for its features rely on.
+pub(super) fn faults(device: &wgpu::Device, queue: &wgpu::Queue) -> Vec<Fault> {
+    let known = |need: &&str| wgpu::Features::from_name(need).is_some_and(|f| device.features().contains(f));
+    let mut faults = Vec::new();
+    for probe in PROBES.iter().filter(|p| p.needs.iter().all(known)) {
+        let (input, wanted) = match probe.name {
+            "halves" => halves(),
+            _ => matrices(),
+        };
+        let reason = match run(device, queue, probe.text, &input, wanted.len()) {
+            Ok(got) => match got.iter().zip(&wanted).position(|(got, want)| got != want) {
+                None => continue,
+                Some(i) => format!("result {i} is {:e}, not {:e}", f32::from_bits(got[i]), f32::from_bits(wanted[i])),
+            },
+            Err(reason) => reason,
+        };
+        faults.push(Fault { probe: probe.name, reason });
+    }
+    faults
+}
+
+/// Every e2m1 code with every other as f16 divided by 2^14, most of them subnormal; and their values.
+fn halves() -> (Vec<u32>, Vec<u32>) {
+    const VALUES: [f32; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let half = |code: u32| (code & 8) << 12 | (code & 7) << 9;
+    let value =
+        |code: u32| VALUES.iter().cycle().nth(code as usize).copied().unwrap_or(0.0).to_bits() | (code & 8) << 28;
+    let words = (0..16).map(|code| half(code) | half(15 - code) << 16).collect();
+    (words, (0..16).flat_map(|code| [value(code), value(15 - code)]).collect())
+}
+
+/// Two matrices of numbers that f16 holds, in part subnormal, and their product, which f32 holds.
+fn matrices() -> (Vec<u32>, Vec<u32>) {
+    let a = |i: usize| (i * 7 % 13) as f32 * 2f32.powi(-24);
+    let b = |i: usize| (i * 5 % 11) as f32 - 5.0;
+    let product = |i: usize| (0..16).map(|k| a(i / 16 * 16 + k) * b(i % 16 * 16 + k)).sum::<f32>() + 0.0;
+    let words = (0..256).map(a).chain((0..256).map(b));
+    (words.map(f32::to_bits).collect(), (0..256).map(|i| product(i).to_bits()).collect())
+}
+
+/// The words that a probe leaves behind its input.
+fn run(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    text: &str,
+    input: &[u32],
+    count: usize,
+) -> Result<Vec<u32>, String> {
+    use wgpu::BufferUsages as Usage;
+    let (first, size) = (4 * input.len() as u64, 4 * (input.len() + count) as u64);
+    let (sender, receiver) = mpsc::channel();
+    let buffer = |size, usage| {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("dropless probe"),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    };
+    let staging = caught(device, "a probe", || {
+        let words = buffer(size, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST);
+        let staging = buffer(size - first, Usage::MAP_READ | Usage::COPY_DST);
+        queue.write_buffer(&words, 0, bytemuck::cast_slice(input));
+        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let module =
+            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("dropless probe"), source });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("dropless probe"),
+            layout: None,
+            module: &module,
+            entry_point: Some("probe"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("dropless probe"),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &[wgpu::BindGroupEntry { binding: 0, resource: words.as_entire_binding() }],
+        });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+        }
+        encoder.copy_buffer_to_buffer(&words, first, &staging, 0, size - first);
+        queue.submit([encoder.finish()]);
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |done| {
+            // Where the wait below fails, nobody receives.
+            let _ = sender.send(done);
+        });
+        staging
+    });
+    let staging = staging.map_err(|e| e.to_string())?;
+    device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| e.to_string())?;
+    receiver.recv().map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    let mapped = staging.slice(..).get_mapped_range().map_err(|e| e.to_string())?;
+    Ok(bytemuck::pod_collect_to_vec(&mapped))
+}
