@@ -109,3 +109,10 @@ fn golden_vectors() {
     let Some(wgpu) = device() else { return };
     assert_all_passed(&Vectors::bundled().unwrap().run(&Arc::new(wgpu), Class::F32, &Filter::default(), |_| {}));
 }
+
+/// What variants rely on holds on the drivers that these tests run on.
+#[test]
+fn this_driver_passes_every_probe() {
+    let Some(wgpu) = device() else { return };
+    assert_eq!(wgpu.capabilities().faults, []);
+}
