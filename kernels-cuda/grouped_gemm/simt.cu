@@ -1,42 +1,12 @@
 // Any types, any shape, in f32: FMAs on tiles of BLOCK_M rows x BLOCK_N weight rows, BLOCK_K at a time. A thread owns
 // 4 x 4 results. What tensor cores cannot take runs here.
+#include "expert_tile.cuh"
 #include "finish.cuh"
 #include "weights.cuh"
 
 static_assert(BLOCK_K == 32, "one block of MXFP4: its sum is scaled as a whole");
 static_assert(BLOCK_M * 4 == 32 * WARPS && BLOCK_N * 4 == 32 * WARPS, "a thread loads 8 of a row's 32 elements");
 static_assert(BLOCK_M * BLOCK_N == 16 * 32 * WARPS, "a thread owns 4 x 4 results");
-
-// Rows of one expert.
-struct Tile {
-    int expert, first, last;
-};
-
-// Tile `index` in the order of the experts, by one warp; expert -1 behind the last.
-__device__ __forceinline__ Tile find_tile(const GroupedGemmParams& p, int index) {
-    if (!p.offsets) {
-        const int first = index * BLOCK_M;
-        return {first < p.rows ? 0 : -1, first, min(first + BLOCK_M, p.rows)};
-    }
-    const int lane = threadIdx.x % 32;
-    int end = 0, tiles = 0; // of the experts so far
-    for (int at = 0; at < p.experts; at += 32) {
-        const int e = min(at + lane, p.experts - 1);
-        const int start = running_max(max(end, clamped(p.offsets[e], p.rows)));
-        const int stop = max(start, clamped(p.offsets[e + 1], p.rows));
-        const int own = at + lane < p.experts ? (stop - start + BLOCK_M - 1) / BLOCK_M : 0;
-        const int sum = tiles + running_sum(own);
-        const unsigned found = __ballot_sync(ALL_LANES, sum > index);
-        if (found) {
-            const int lane_found = __ffs(found) - 1;
-            const int first = __shfl_sync(ALL_LANES, start + (index - (sum - own)) * BLOCK_M, lane_found);
-            return {at + lane_found, first, min(first + BLOCK_M, __shfl_sync(ALL_LANES, stop, lane_found))};
-        }
-        end = __shfl_sync(ALL_LANES, stop, 31);
-        tiles = __shfl_sync(ALL_LANES, sum, 31);
-    }
-    return {-1, 0, 0};
-}
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS) grouped_gemm(const __grid_constant__ GroupedGemmParams p) {
     __shared__ Tile tile;

@@ -183,6 +183,19 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["grouped_gemm"],
+        variant: "mfma",
+        entries: &[c"mfma_bf16_dense", c"mfma_bf16_mxfp4", c"mfma_f16_dense", c"mfma_f16_mxfp4", c"grouped_finish"],
+        warps: 8,
+        block_m: 64,
+        block_n: 128,
+        block_k: 32,
+        objects: &[
+            Object { arch: "gfx942", bytes: include_bytes!("../co/grouped_gemm.mfma.gfx942.co") },
+            Object { arch: "gfx950", bytes: include_bytes!("../co/grouped_gemm.mfma.gfx950.co") },
+        ],
+    },
+    Artifact {
+        ops: &["grouped_gemm"],
         variant: "fma",
         entries: &[c"grouped_gemm", c"grouped_finish"],
         warps: 8,

@@ -84,8 +84,8 @@ pub(super) fn object(artifact: &'static Artifact, device: &DeviceInfo) -> Result
 mod tests {
     use super::*;
     use crate::dtype::DType;
-    use crate::op::EmbeddingSpec;
     use crate::op::moe::SortSpec;
+    use crate::op::{EmbeddingSpec, GroupedGemmSpec};
 
     const EMBEDDING: EmbeddingSpec = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
 
@@ -101,6 +101,19 @@ mod tests {
         let sort = |tokens| SortSpec { tokens, experts: 32, top_k: 4 };
         assert_eq!(choose(&sort(1), &device(0x942), Hint::default()).unwrap().variant(), "one_block");
         assert_eq!(choose(&sort(4096), &device(0x942), Hint::default()).unwrap().variant(), "two_launches");
+    }
+
+    #[test]
+    fn matrix_units_take_what_they_can() {
+        let gemm = |a, w| GroupedGemmSpec::linear(4, 96, 64, a, w, None, DType::F32);
+        let variant = |op, gfx| choose(&op, &device(gfx), Hint::default()).unwrap().variant();
+        for gfx in [0x942, 0x950] {
+            assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), gfx), "mfma");
+            assert_eq!(variant(gemm(DType::F16, DType::F16), gfx), "mfma");
+            assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
+            assert_eq!(variant(gemm(DType::Bf16, DType::F16), gfx), "fma");
+        }
+        assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), 0x90a), "fma");
     }
 
     #[test]

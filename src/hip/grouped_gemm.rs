@@ -4,6 +4,7 @@ use super::plan::{HipOp, Plan, most_blocks};
 use super::{Hip, Stream};
 use crate::backend::DeviceInfo;
 use crate::backend::params::grouped_gemm::{Params, finishes};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use dropless_kernels_hip::Artifact;
@@ -18,8 +19,34 @@ fn row_tiles(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
     op.rows.div_ceil(artifact.block_m.max(1) as usize) + if op.grouped { op.experts } else { 0 }
 }
 
+/// Does the variant multiply on matrix units, with a kernel for each pair of types?
+fn on_matrix_units(artifact: &Artifact) -> bool {
+    artifact.entries.len() > 2
+}
+
+/// Position of the kernel for the types of the spec, on matrix units.
+///
+/// # Errors
+/// Which types there are kernels for, in words.
+fn kernel(op: &GroupedGemmSpec) -> Result<usize, String> {
+    if !matches!(op.a, DType::Bf16 | DType::F16) {
+        return Err(format!("multiplies bf16 and f16, `a` is {}", op.a));
+    }
+    let blocks = match op.weights {
+        WeightFormat::Dense(dtype) if dtype != op.a => {
+            return Err(format!("wants dense weights of the type of `a`, {}, they are {dtype}", op.a));
+        }
+        WeightFormat::Dense(_) => false,
+        _ => true,
+    };
+    Ok(2 * usize::from(op.a == DType::F16) + usize::from(blocks))
+}
+
 impl HipOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        if on_matrix_units(artifact) {
+            kernel(self)?;
+        }
         let most = MAX_GRID_Y * artifact.block_n as usize;
         if self.n > most {
             return Err(format!("takes up to {most} weight rows, these are {}", self.n));
@@ -48,7 +75,9 @@ impl HipOp for GroupedGemmSpec {
         }
         let params = Params::new(op, &args, 1, scratch);
         let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
-        plan.record(0, [row_tiles(op, artifact), columns], stream, &params)?;
+        // The chooser has asked whether there is one.
+        let kernel = if on_matrix_units(artifact) { kernel(op).unwrap_or_default() } else { 0 };
+        plan.record(kernel, [row_tiles(op, artifact), columns], stream, &params)?;
         if !finishes(op, 1) {
             return Ok(());
         }
@@ -56,6 +85,6 @@ impl HipOp for GroupedGemmSpec {
         let threads = op.out_rows().saturating_mul(op.n_out().div_ceil(8));
         let most = FINISH_BLOCKS * plan.info().units.max(1) as usize;
         let blocks = threads.div_ceil(32 * artifact.warps.max(1) as usize).min(most);
-        plan.record(1, [blocks, 1], stream, &params)
+        plan.record(artifact.entries.len() - 1, [blocks, 1], stream, &params)
     }
 }

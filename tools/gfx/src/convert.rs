@@ -62,9 +62,10 @@ fn from_f16(w: &mut Wave, i: &Instruction) -> Step {
     finish(w, i, value)
 }
 
-fn pair_bf16(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+/// Both rounded to 16 bits, the first one low.
+fn pair(w: &mut Wave, i: &Instruction, narrow: fn(f32) -> u16) -> Step {
     let (a, b) = (w.lanes(&i.operands[1]), w.lanes(&i.operands[2]));
-    let bits = |x: u32| u32::from(f32_to_bf16(f32::from_bits(x)));
+    let bits = |x: u32| u32::from(narrow(f32::from_bits(x)));
     w.finish(i, std::array::from_fn(|l| bits(a[l]) | bits(b[l]) << 16))
 }
 
@@ -86,7 +87,8 @@ pub fn find(name: &str) -> Option<Run> {
         "v_cvt_f16_f32" => run!(|x| u32::from(f32_to_f16(f32::from_bits(x)))),
         "v_cvt_f32_f16" => |w, i, _| from_f16(w, i),
         "v_cvt_f32_ubyte0" => run!(|x| ((x & 255) as f32).to_bits()),
-        "v_cvt_pk_bf16_f32" => pair_bf16,
+        "v_cvt_pk_bf16_f32" => |w, i, _| pair(w, i, f32_to_bf16),
+        "v_cvt_pk_f16_f32" => |w, i, _| pair(w, i, f32_to_f16),
         _ => return None,
     })
 }

@@ -123,6 +123,12 @@ fn multiply_short(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
     Ok(Flow::Next)
 }
 
+fn set_bit<const VALUE: bool>(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+    let (a, bit) = (w.scalar_of(&i.operands[0])?, 1 << (w.scalar_of(&i.operands[1])? & 31));
+    w.set_scalar(&i.operands[0], if VALUE { a | bit } else { a & !bit })?;
+    Ok(Flow::Next)
+}
+
 fn add_shifted(a: u32, bits: u32, b: u32) -> Result32 {
     let sum = (u64::from(a) << bits) + u64::from(b);
     (sum as u32, Some(sum >> 32 != 0))
@@ -296,6 +302,8 @@ pub fn find(name: &str) -> Option<Run> {
         "s_cmpk_ge_u32" => run!(compare_short, |a, b| a >= b),
         "s_cmpk_lt_u32" => run!(compare_short, |a, b| a < b),
         "s_cmpk_le_u32" => run!(compare_short, |a, b| a <= b),
+        "s_bitset0_b32" => set_bit::<false>,
+        "s_bitset1_b32" => set_bit::<true>,
         "s_bitcmp0_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 0),
         "s_bitcmp1_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 1),
         _ => return None,
