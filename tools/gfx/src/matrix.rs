@@ -103,32 +103,28 @@ mod tests {
         Instruction { run: |_, _, _| Ok(Flow::Next), operands, modifiers, target: 0, address: 0, text }
     }
 
-    /// Where elements are, forwards, as AMD's matrix instruction calculator answers for these instructions.
-    fn calculator(
-        m: usize,
-        k: usize,
-    ) -> (impl Fn(usize, usize) -> (usize, usize, usize), impl Fn(usize, usize) -> (usize, usize)) {
+    /// Register, half and lane of element (row, k) of A, or (k, column) of B, forwards, as AMD's matrix instruction calculator
+    /// answers for these instructions.
+    fn source(m: usize, k: usize, i: usize, q: usize) -> (usize, usize, usize) {
         let each = k * m / 64;
-        // Element (row, k) of A, or (k, column) of B: register, half and lane.
-        let source = move |i: usize, k: usize| (k % each / 2, k % 2, i + m * (k / each));
-        let sum = move |i: usize, j: usize| match m {
-            32 => (4 * (i / 8) + i % 4, j + 32 * (i / 4 % 2)),
-            _ => (i % 4, j + 16 * (i / 4)),
-        };
-        (source, sum)
+        (q % each / 2, q % 2, i + m * (q / each))
+    }
+
+    /// Register and lane of the sum (i, j).
+    fn sum(m: usize, i: usize, j: usize) -> (usize, usize) {
+        if m == 32 { (4 * (i / 8) + i % 4, j + 32 * (i / 4 % 2)) } else { (i % 4, j + 16 * (i / 4)) }
     }
 
     #[test]
     fn layouts_are_those_of_the_calculator() {
         for (m, k) in [(32, 8), (16, 16), (32, 16), (16, 32)] {
             for (narrow, widen) in [(f32_to_bf16 as fn(f32) -> u16, bf16 as fn(u16) -> f32), (f32_to_f16, f16_to_f32)] {
-                let (source, sum) = calculator(m, k);
                 let a = |i: usize, k: usize| ((7 * i + 3 * k) % 11) as f32 - 5.0;
                 let b = |k: usize, j: usize| ((5 * j + 2 * k) % 13) as f32 - 6.0;
                 let mut w = Wave::new(0, LANES);
                 for i in 0..m {
                     for q in 0..k {
-                        let (register, half, lane) = source(i, q);
+                        let (register, half, lane) = source(m, k, i, q);
                         for (first, value) in [(0, a(i, q)), (16, b(q, i))] {
                             let word = &mut w.vector[first + register][lane];
                             *word = (*word & !(0xffff << (16 * half))) | u32::from(narrow(value)) << (16 * half);
@@ -139,7 +135,7 @@ mod tests {
                 for i in 0..m {
                     for j in 0..m {
                         let want: f32 = (0..k).map(|q| a(i, q) * b(q, j)).sum();
-                        let (register, lane) = sum(i, j);
+                        let (register, lane) = sum(m, i, j);
                         assert_eq!(f32::from_bits(w.vector[256 + register][lane]), want, "{m} x {m} x {k}: ({i}, {j})");
                     }
                 }
