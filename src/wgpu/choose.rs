@@ -124,6 +124,13 @@ mod tests {
     }
 
     #[test]
+    fn features_have_the_names_that_wgpu_knows() {
+        for name in ARTIFACTS.iter().flat_map(|a| a.needs) {
+            assert!(wgpu::Features::from_name(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_relies_on_a_failed_probe_does_not_run() {
         let tiled = crate::op::WeightFormat::Mxfp4Tiled;
         let op = GroupedGemmSpec {

@@ -14,7 +14,7 @@ pub(super) const MAX_GROUPS: usize = 65_535;
 /// The whole text of a launch.
 pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> String {
     let mut out = String::new();
-    for (feature, word) in [("shader-f16", "f16"), ("wgpu-cooperative-matrix", "wgpu_cooperative_matrix")] {
+    for (feature, word) in [("SHADER_F16", "f16"), ("EXPERIMENTAL_COOPERATIVE_MATRIX", "wgpu_cooperative_matrix")] {
         if artifact.needs.contains(&feature) {
             out += &format!("enable {word};\n");
         }
@@ -309,8 +309,8 @@ mod tests {
         // f16 in words: WebGPU has it everywhere.
         artifact.needs.iter().fold(Capabilities::SHADER_FLOAT16_IN_FLOAT32, |all, need| {
             all | match *need {
-                "shader-f16" => Capabilities::SHADER_FLOAT16,
-                "wgpu-cooperative-matrix" => Capabilities::COOPERATIVE_MATRIX,
+                "SHADER_F16" => Capabilities::SHADER_FLOAT16,
+                "EXPERIMENTAL_COOPERATIVE_MATRIX" => Capabilities::COOPERATIVE_MATRIX,
                 other => panic!("{}: say here what {other} means to naga", artifact.variant),
             }
         })
@@ -322,7 +322,7 @@ mod tests {
         let name = &module.entry_points[0].name;
         let spirv = spv::write_vec(module, info, &spv::Options::default(), None);
         assert!(spirv.is_ok_and(|words| words.len() > 100), "{name} as SPIR-V");
-        if artifact.needs.contains(&"wgpu-cooperative-matrix") {
+        if artifact.needs.contains(&"EXPERIMENTAL_COOPERATIVE_MATRIX") {
             // Of 16 x 16 only Vulkan has them.
             return;
         }
