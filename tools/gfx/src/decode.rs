@@ -2,7 +2,7 @@
 
 use crate::instruction::{Instruction, Place, Run};
 use crate::listing::{Line, arguments};
-use crate::{compare, convert, divide, float, global, integer, lanes, lds, matrix, packed, scalar, wide};
+use crate::{branch, compare, convert, divide, float, global, integer, lanes, lds, matrix, packed, scalar, wide};
 use std::collections::HashMap;
 
 /// The instructions of a code object.
@@ -23,7 +23,8 @@ const fn family(find: fn(&str) -> Option<Run>, signs: bool, halves: bool) -> Fam
     Family { find, signs, halves }
 }
 
-const FAMILIES: [Family; 12] = [
+const FAMILIES: [Family; 13] = [
+    family(branch::find, false, false),
     family(scalar::find, false, false),
     family(integer::find, false, false),
     family(wide::find, false, false),

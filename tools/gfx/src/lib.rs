@@ -15,6 +15,7 @@ pub mod launch;
 pub mod memory;
 pub mod object;
 
+mod branch;
 mod compare;
 mod convert;
 pub mod decode;

@@ -1,8 +1,8 @@
-//! Scalar arithmetic, comparisons and branches.
+//! Scalar arithmetic.
 
 use crate::instruction::{Flow, Instruction, Run, Step};
 use crate::launch::Block;
-use crate::wave::{EXEC, VCC, Wave};
+use crate::wave::{EXEC, Wave};
 
 /// A result and what becomes of the condition.
 type Result32 = (u32, Option<bool>);
@@ -46,30 +46,6 @@ fn save_exec(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> u64) -> Step
     w.set_scalar_pair(&i.operands[0], exec)?;
     w.set_pair(EXEC, value);
     w.condition = value != 0;
-    Ok(Flow::Next)
-}
-
-fn compare(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32) -> bool) -> Step {
-    w.condition = f(w.scalar_of(&i.operands[0])?, w.scalar_of(&i.operands[1])?);
-    Ok(Flow::Next)
-}
-
-/// With a constant of 16 bits in the instruction.
-fn compare_short(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32) -> bool) -> Step {
-    w.condition = f(w.scalar_of(&i.operands[0])?, w.scalar_of(&i.operands[1])? & 0xffff);
-    Ok(Flow::Next)
-}
-
-fn branch(w: &Wave, i: &Instruction, take: impl Fn(&Wave) -> bool) -> Step {
-    Ok(if take(w) { Flow::Jump(i.target) } else { Flow::Next })
-}
-
-fn always(_: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
-    Ok(Flow::Jump(i.target))
-}
-
-fn compare64(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> bool) -> Step {
-    w.condition = f(w.scalar_pair_of(&i.operands[0])?, w.scalar_pair_of(&i.operands[1])?);
     Ok(Flow::Next)
 }
 
@@ -134,7 +110,8 @@ fn add_shifted(a: u32, bits: u32, b: u32) -> Result32 {
     (sum as u32, Some(sum >> 32 != 0))
 }
 
-fn short(x: u32) -> i32 {
+/// The low 16 bits with their sign.
+pub fn short(x: u32) -> i32 {
     i32::from(x as u16 as i16)
 }
 
@@ -167,20 +144,6 @@ fn tested(x: u32) -> Result32 {
 
 pub fn find(name: &str) -> Option<Run> {
     Some(match name {
-        "s_nop" | "s_setprio" | "s_sleep" => |_, _, _| Ok(Flow::Next),
-        "s_waitcnt" => |w, i, _| {
-            w.waits.wait(i.modifiers.waits);
-            Ok(Flow::Next)
-        },
-        "s_barrier" => |_, _, _| Ok(Flow::Barrier),
-        "s_endpgm" => |_, _, _| Ok(Flow::End),
-        "s_branch" => always,
-        "s_cbranch_scc0" => run!(branch, |w| !w.condition),
-        "s_cbranch_scc1" => run!(branch, |w| w.condition),
-        "s_cbranch_execz" => run!(branch, |w| w.exec() == 0),
-        "s_cbranch_execnz" => run!(branch, |w| w.exec() != 0),
-        "s_cbranch_vccz" => run!(branch, |w| w.pair(VCC) == 0),
-        "s_cbranch_vccnz" => run!(branch, |w| w.pair(VCC) != 0),
         "s_mov_b32" => run!(unary, |a| (a, None)),
         "s_movk_i32" => run!(unary, |a| (short(a) as u32, None)),
         "s_not_b32" => run!(unary, |a| tested(!a)),
@@ -278,34 +241,8 @@ pub fn find(name: &str) -> Option<Run> {
         "s_or_saveexec_b64" => run!(save_exec, |a, exec| a | exec),
         "s_xor_saveexec_b64" => run!(save_exec, |a, exec| a ^ exec),
         "s_andn2_saveexec_b64" => run!(save_exec, |a, exec| a & !exec),
-        "s_cmp_eq_i32" | "s_cmp_eq_u32" => run!(compare, |a, b| a == b),
-        "s_cmp_lg_i32" | "s_cmp_lg_u32" => run!(compare, |a, b| a != b),
-        "s_cmp_gt_i32" => run!(compare, |a, b| a as i32 > b as i32),
-        "s_cmp_ge_i32" => run!(compare, |a, b| a as i32 >= b as i32),
-        "s_cmp_lt_i32" => run!(compare, |a, b| (a as i32) < b as i32),
-        "s_cmp_le_i32" => run!(compare, |a, b| a as i32 <= b as i32),
-        "s_cmp_gt_u32" => run!(compare, |a, b| a > b),
-        "s_cmp_ge_u32" => run!(compare, |a, b| a >= b),
-        "s_cmp_lt_u32" => run!(compare, |a, b| a < b),
-        "s_cmp_le_u32" => run!(compare, |a, b| a <= b),
-        "s_cmp_eq_u64" => run!(compare64, |a, b| a == b),
-        "s_cmp_lg_u64" => run!(compare64, |a, b| a != b),
-        "s_cmpk_eq_i32" => run!(compare_short, |a, b| a as i32 == short(b)),
-        "s_cmpk_lg_i32" => run!(compare_short, |a, b| a as i32 != short(b)),
-        "s_cmpk_gt_i32" => run!(compare_short, |a, b| a as i32 > short(b)),
-        "s_cmpk_ge_i32" => run!(compare_short, |a, b| a as i32 >= short(b)),
-        "s_cmpk_lt_i32" => run!(compare_short, |a, b| (a as i32) < short(b)),
-        "s_cmpk_le_i32" => run!(compare_short, |a, b| a as i32 <= short(b)),
-        "s_cmpk_eq_u32" => run!(compare_short, |a, b| a == b),
-        "s_cmpk_lg_u32" => run!(compare_short, |a, b| a != b),
-        "s_cmpk_gt_u32" => run!(compare_short, |a, b| a > b),
-        "s_cmpk_ge_u32" => run!(compare_short, |a, b| a >= b),
-        "s_cmpk_lt_u32" => run!(compare_short, |a, b| a < b),
-        "s_cmpk_le_u32" => run!(compare_short, |a, b| a <= b),
         "s_bitset0_b32" => set_bit::<false>,
         "s_bitset1_b32" => set_bit::<true>,
-        "s_bitcmp0_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 0),
-        "s_bitcmp1_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 1),
         _ => return None,
     })
 }
