@@ -1,5 +1,7 @@
 //! Element types of operands.
 
+pub(crate) mod e4m3;
+
 use std::fmt;
 
 /// Element type of a tensor. Names follow safetensors; sub-byte types are stored in the bytes named here.
@@ -13,6 +15,9 @@ pub enum DType {
     Bf16,
     /// IEEE binary16.
     F16,
+    /// e4m3 of OCP: one byte, largest number 448, no infinities, NaN 0x7f. Caches of keys and values; larger numbers are
+    /// stored as the largest.
+    F8E4m3,
     /// Signed 32-bit index, the field's convention for offsets, ids, lengths and page tables.
     I32,
     /// Unsigned 32-bit word: the device status word.
@@ -32,7 +37,7 @@ impl DType {
             DType::F64 => 8,
             DType::F32 | DType::I32 | DType::U32 => 4,
             DType::Bf16 | DType::F16 => 2,
-            DType::U8 | DType::E2m1x2 | DType::E8m0 => 1,
+            DType::F8E4m3 | DType::U8 | DType::E2m1x2 | DType::E8m0 => 1,
         }
     }
 
@@ -49,6 +54,7 @@ impl DType {
             DType::F32 => 1.0 / (1u64 << 24) as f64,
             DType::Bf16 => 1.0 / (1u64 << 8) as f64,
             DType::F16 => 1.0 / (1u64 << 11) as f64,
+            DType::F8E4m3 => 1.0 / (1u64 << 4) as f64,
             _ => 0.0,
         }
     }
@@ -60,6 +66,7 @@ impl DType {
             DType::F32 => f32::from_bits(1) as f64,
             DType::Bf16 => half::bf16::from_bits(1).to_f64(),
             DType::F16 => half::f16::from_bits(1).to_f64(),
+            DType::F8E4m3 => e4m3::decode(1).into(),
             _ => 0.0,
         }
     }
@@ -70,6 +77,7 @@ impl DType {
             DType::F32 => x as f32 as f64,
             DType::Bf16 => half::bf16::from_f32(to_odd_f32(x)).to_f64(),
             DType::F16 => half::f16::from_f32(to_odd_f32(x)).to_f64(),
+            DType::F8E4m3 => e4m3::decode(e4m3::encode(x)).into(),
             _ => x,
         }
     }
@@ -82,6 +90,7 @@ impl fmt::Display for DType {
             DType::F32 => "f32",
             DType::Bf16 => "bf16",
             DType::F16 => "f16",
+            DType::F8E4m3 => "f8e4m3",
             DType::I32 => "i32",
             DType::U32 => "u32",
             DType::U8 => "u8",

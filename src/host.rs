@@ -1,6 +1,6 @@
 //! Tensors on the host: what files hold and tests compare.
 
-use crate::dtype::{DType, to_odd_f32};
+use crate::dtype::{DType, e4m3, to_odd_f32};
 use crate::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,6 +75,7 @@ impl HostTensor {
             DType::F32 => values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
             DType::Bf16 => values.iter().flat_map(|v| half::bf16::from_f32(to_odd_f32(*v)).to_le_bytes()).collect(),
             DType::F16 => values.iter().flat_map(|v| half::f16::from_f32(to_odd_f32(*v)).to_le_bytes()).collect(),
+            DType::F8E4m3 => values.iter().map(|v| e4m3::encode(*v)).collect(),
             other => return Err(Error::input(format!("tensor {other} {shape:?}"), "is not floating point")),
         };
         Self::new(dtype, shape, bytes.into())
@@ -109,6 +110,7 @@ impl HostTensor {
             DType::F32 => le(bytes, |b| f32::from_le_bytes(b).into()),
             DType::Bf16 => le(bytes, |b| half::bf16::from_le_bytes(b).into()),
             DType::F16 => le(bytes, |b| half::f16::from_le_bytes(b).into()),
+            DType::F8E4m3 => bytes.iter().map(|b| e4m3::decode(*b).into()).collect(),
             DType::I32 => le(bytes, |b| i32::from_le_bytes(b).into()),
             DType::U32 => le(bytes, |b| u32::from_le_bytes(b).into()),
             DType::U8 | DType::E2m1x2 | DType::E8m0 => bytes.iter().map(|b| f64::from(*b)).collect(),

@@ -223,6 +223,12 @@ fn need_float(op: &'static str, operand: &'static str, dtype: DType) -> Result<(
     need(op, operand, dtype.is_float(), "f32, bf16, f16 or (cpu oracle) f64", dtype)
 }
 
+/// What a cache of keys and values may hold.
+fn need_cache(op: &'static str, operand: &'static str, dtype: DType) -> Result<(), SpecError> {
+    let ok = dtype.is_float() || dtype == DType::F8E4m3;
+    need(op, operand, ok, "f32, bf16, f16, f8e4m3 or (cpu oracle) f64", dtype)
+}
+
 /// A count that indices of type i32 must reach: at most 2^31 - 1, and at least `least`.
 fn need_count(op: &'static str, operand: &'static str, n: usize, least: usize) -> Result<(), SpecError> {
     need(op, operand, n >= least && n <= i32::MAX as usize, format!("{least} to {}", i32::MAX), n)

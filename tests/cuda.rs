@@ -110,3 +110,10 @@ fn batches_of_the_model() {
     assert!(got.len() == want.len() && off <= 1e-4 * scale, "off by {off} of {scale}");
     assert_eq!(next, want_next);
 }
+
+/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+#[test]
+fn decoding_is_batch_invariant() {
+    let Some(cuda) = device() else { return };
+    assert_eq!(conform::batch_invariant(&cuda).unwrap(), Vec::<String>::new());
+}

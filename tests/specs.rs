@@ -63,6 +63,7 @@ fn attention([sequences, q_tokens, max_q_len, max_k_len, q_heads, kv_heads, head
         head_dim,
         q: DType::Bf16,
         kv: DType::Bf16,
+        kv_scales: false,
         out: DType::Bf16,
         sm_scale: 0.125.into(),
         mask: Mask::Causal,
@@ -70,6 +71,7 @@ fn attention([sequences, q_tokens, max_q_len, max_k_len, q_heads, kv_heads, head
         lse: Lse::WithSink,
         store: KvStore::Packed { tokens: 1 },
         index: KvIndex::CuSeqlens,
+        splits: None,
     }
 }
 
@@ -118,7 +120,7 @@ proptest! {
         answers(ArgmaxSpec { rows: tokens, columns: dim, x })?;
         answers(RopeSpec { tokens, heads, head_dim, positions, x, out: x, table, pairing })?;
         answers(KvAppendSpec {
-            tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, store, positions, table, pairing,
+            tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, scales: false, store, positions, table, pairing,
         })?;
     }
 

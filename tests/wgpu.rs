@@ -116,3 +116,10 @@ fn this_driver_passes_every_probe() {
     let Some(wgpu) = device() else { return };
     assert_eq!(wgpu.capabilities().faults, []);
 }
+
+/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+#[test]
+fn decoding_is_batch_invariant() {
+    let Some(wgpu) = device() else { return };
+    assert_eq!(conform::batch_invariant(&wgpu).unwrap(), Vec::<String>::new());
+}

@@ -70,6 +70,7 @@ impl<B: AllOps> Layer<B> {
             head_dim: DIM,
             q: bf16,
             kv: bf16,
+            kv_scales: false,
             out: bf16,
             sm_scale: (DIM as f64).sqrt().recip().into(),
             mask: Mask::Causal,
@@ -77,6 +78,7 @@ impl<B: AllOps> Layer<B> {
             lse: Lse::None,
             store: KvStore::Packed { tokens: TOKENS * ROOM },
             index: KvIndex::StartLen,
+            splits: None,
         };
         let score = Score::SoftmaxAfterTopK;
         let route = RouteSpec { tokens: TOKENS, experts: EXPERTS, top_k: TOP_K, logits: f32, weight: f32, score };

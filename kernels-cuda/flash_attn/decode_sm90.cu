@@ -1,4 +1,4 @@
-// Few query rows, many keys: bound by reading the keys once. A cluster of blocks takes up to ROWS rows of one sequence and key
+// Few query rows (decode_one_sm90.cuh where they are of one query), many keys: bound by reading the keys once. A cluster of blocks takes up to ROWS rows of one sequence and key
 // head; units of 16 keys are dealt out to its warps in turn, so that which warp takes a key depends on nothing but the
 // sequence. Keys and values go straight from global memory to registers, STAGES units ahead; no barrier until a warp is
 // through. Then each block sums over its warps, and sends every block of the cluster the elements that it finishes.
@@ -6,8 +6,7 @@
 // Roofs of sequences of 8192 keys, 64 query heads and 8 key heads of 64, on an H200 (4657 GB/s): 3.6 us for one, 29 us for
 // eight, 231 us for 64. Around it a launch takes 0.9 us, a first load 0.7 us, and it takes three in a row until the first
 // product.
-#include "decode_warp.cuh"
-#include "ptx/cluster.cuh"
+#include "decode_share_sm90.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/overlap.cuh"
 #include "ptx/prefetch.cuh"
@@ -190,18 +189,10 @@ __device__ __forceinline__ void finish(const FlashAttnParams& p, const Tile& t, 
     if (d == 0) store_lse(p, t.row(n), head, m, l);
 }
 
-__device__ __noinline__ void check_by_warps(const FlashAttnParams& p) {
-    const int warp = threadIdx.x / 32;
-    if (warp == 0) check_all_offsets(p);
-    for (int s = warp; s < p.sequences; s += WARPS) sequence(p, s, p.status);
-}
-
 template <class T, int DIM, int ROWS> __device__ __forceinline__ void decode(const FlashAttnParams& p) {
-    constexpr int COLS = ROWS / 8, ELEMENTS = ROWS * DIM;
+    constexpr int COLS = ROWS / 8;
     using Warp = DecodeWarp<T, DIM, COLS>;
     extern __shared__ __align__(16) unsigned char shared[];
-    float* o_of = (float*)shared;                              // [WARPS][8][DIM]
-    float2* ml_of = (float2*)(o_of + WARPS * 8 * DIM);         // [WARPS][8]
     __shared__ float sinks[ROWS];
     const int splits = gridDim.x, rank = blockIdx.x, warp = threadIdx.x / 32;
     if (splits > 1) cluster_arrive_relaxed(); // "I run": waited for before the first store to another block
@@ -234,54 +225,8 @@ template <class T, int DIM, int ROWS> __device__ __forceinline__ void decode(con
     if (sink_row < ROWS) sinks[sink_row] = p.sinks.base ? sink_of(p, sink_head()) : -INFINITY;
     allow_successor();
 
-    const int share = splits == 1 ? ELEMENTS : (ELEMENTS + splits - 1) / splits; // elements that a block finishes
-    float2* ml_from = ml_of + WARPS * 8;                                         // [splits][ROWS]
-    float* o_from = (float*)(ml_from + splits * ROWS);                           // [splits][share]
-#pragma unroll
-    for (int col = 0; col < COLS; col++) {
-        if (col > 0) __syncthreads(); // the block is through with the rows before
-        mine.leave(col, o_of + warp * 8 * DIM, ml_of + warp * 8);
-        __syncthreads();
-        if (col == 0 && splits > 1) cluster_wait();
-        for (int e = threadIdx.x; e < 8 * DIM; e += 32 * WARPS) {
-            const int row = e / DIM, d = e % DIM;
-            float m = NO_MAX, l = 0.0f, o = 0.0f;
-#pragma unroll
-            for (int w = 0; w < WARPS; w++) m = fmaxf(m, ml_of[w * 8 + row].x);
-#pragma unroll
-            for (int w = 0; w < WARPS; w++) {
-                const float2 ml = ml_of[w * 8 + row];
-                const float shrink = fast_exp2(ml.x - m);
-                l += ml.y * shrink;
-                o += o_of[w * 8 * DIM + Warp::place(row, d)] * shrink;
-            }
-            if (splits == 1) {
-                finish<DIM>(p, t, 8 * col + row, d, m, l, o, sinks[8 * col + row]);
-                continue;
-            }
-            const int all = col * 8 * DIM + e, to = all / share, within = all - to * share;
-            store_cluster(shared_of_block(shared_address(o_from + rank * share + within), to), o);
-            if (d == 0 || within == 0) {
-                store_cluster(shared_of_block(shared_address(ml_from + rank * ROWS + 8 * col + row), to), m, l);
-            }
-        }
-    }
-    if (splits == 1) return;
-    cluster_arrive();
-    cluster_wait();
-    for (int i = threadIdx.x; i < share && rank * share + i < ELEMENTS; i += 32 * WARPS) {
-        const int e = rank * share + i, row = e / DIM, d = e % DIM;
-        float m = NO_MAX, l = 0.0f, o = 0.0f;
-        for (int split = 0; split < splits; split++) m = fmaxf(m, ml_from[split * ROWS + row].x);
-#pragma unroll 4
-        for (int split = 0; split < splits; split++) {
-            const float2 ml = ml_from[split * ROWS + row];
-            const float shrink = fast_exp2(ml.x - m);
-            l += ml.y * shrink;
-            o += o_from[split * share + i] * shrink;
-        }
-        finish<DIM>(p, t, row, d, m, l, o, sinks[row]);
-    }
+    const Shared<DIM, COLS> at(shared);
+    put_together(at, mine, [&](int row, int d, float m, float l, float o) { finish<DIM>(p, t, row, d, m, l, o, sinks[row]); });
 }
 
 #define DECODE(NAME, T, DIM, ROWS)                                                                                     \
@@ -297,11 +242,9 @@ template <class T, int DIM, int ROWS> __device__ __forceinline__ void decode(con
 
 DECODE(decode_bf16_64_8, MmaBf16, 64, 8)
 DECODE(decode_f16_64_8, MmaF16, 64, 8)
-#if WARPS <= 8 // the others need more than 128 registers
 DECODE(decode_bf16_64_16, MmaBf16, 64, 16)
 DECODE(decode_bf16_128_8, MmaBf16, 128, 8)
 DECODE(decode_bf16_128_16, MmaBf16, 128, 16)
 DECODE(decode_f16_64_16, MmaF16, 64, 16)
 DECODE(decode_f16_128_8, MmaF16, 128, 8)
 DECODE(decode_f16_128_16, MmaF16, 128, 16)
-#endif

@@ -80,3 +80,15 @@ pub(crate) fn address<B: Addressed>(view: &Option<ViewMut<'_, B>>) -> u64 {
 pub(crate) fn pointer<B: Addressed>(view: &Option<View<'_, B>>) -> u64 {
     view.as_ref().map_or(0, |v| *v.mem())
 }
+
+/// What kernels for plain caches say of others.
+///
+/// # Errors
+/// In words.
+pub(crate) fn without_scales(cache: DType, scales: bool) -> Result<(), String> {
+    match (cache, scales) {
+        (DType::F8E4m3, _) => Err("keys and values must be f32, bf16 or f16, they are f8e4m3".into()),
+        (_, true) => Err("keys and values with scales are not taken".into()),
+        _ => Ok(()),
+    }
+}

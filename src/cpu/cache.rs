@@ -87,6 +87,8 @@ pub(super) struct Cache<'a> {
     dim: usize,
     k: Rows<'a>,
     v: Rows<'a>,
+    k_scale: Option<Rows<'a>>,
+    v_scale: Option<Rows<'a>>,
     block_table: Option<Rows<'a>>,
     kv_indices: Option<Rows<'a>>,
 }
@@ -99,6 +101,8 @@ impl<'a> Cache<'a> {
             dim: op.head_dim,
             k: Rows::new(&args.k),
             v: Rows::new(&args.v),
+            k_scale: args.k_scale.as_ref().map(Rows::new),
+            v_scale: args.v_scale.as_ref().map(Rows::new),
             block_table: args.block_table.as_ref().map(Rows::new),
             kv_indices: args.kv_indices.as_ref().map(Rows::new),
         }
@@ -127,6 +131,7 @@ impl<'a> Cache<'a> {
             let (row, at) = self.store.key_at(slot, head, i * run, self.heads, self.dim);
             self.k.read(row, at, out);
         }
+        multiply(out, self.k_scale, head);
     }
 
     /// A head's value in a slot.
@@ -136,6 +141,16 @@ impl<'a> Cache<'a> {
             let (row, at) = self.store.value_at(slot, head, i * run, self.heads, self.dim);
             self.v.read(row, at, out);
         }
+        multiply(out, self.v_scale, head);
+    }
+}
+
+/// By the scale of a head, where there are any.
+fn multiply<R: Real>(x: &mut [R], scales: Option<Rows<'_>>, head: usize) {
+    if let Some(scales) = scales {
+        let mut scale = [R::zero()];
+        scales.read(0, head, &mut scale);
+        x.iter_mut().for_each(|x| *x = *x * scale[0]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Attention with sinks, one query row and head at a time: scores of the visible keys, their maximum, the weighted sum.
 //!
-//! In the twin `p = exp(z - max)` is rounded to the type of the values before it meets them, as tensor cores take it; the
+//! In the twin `p = exp(z - max)` is rounded to the type of the values (of f8e4m3 ones f16) before it meets them, as tensor cores take it; the
 //! sum of the row is that of the unrounded p, which kernels keep in f32.
 
 use super::cache::{Cache, Sequence, page_size, sequences};
@@ -109,7 +109,7 @@ impl<'a, R: Real> Attention<'a, R> {
         for (slot, z) in scores {
             let p = (z - max).exp();
             sum += p;
-            let p = if self.round_p { rounded(op.kv, p) } else { p };
+            let p = if self.round_p { rounded(op.probability(), p) } else { p };
             self.cache.value(slot, kv_head, &mut kv);
             for (out, v) in out.iter_mut().zip(&kv) {
                 *out += p * *v;

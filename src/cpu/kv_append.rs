@@ -9,6 +9,7 @@ use super::rows::{Real, Rows, RowsMut, ints};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::op::{Fault, KvAppendArgs, KvAppendSpec};
+use crate::tensor::View;
 
 provide!(KvAppendSpec, run);
 
@@ -19,6 +20,11 @@ fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmeti
     let faults = Faults::none();
     let (mut k_cache, mut v_cache) = (RowsMut::new(&mut args.k_cache), RowsMut::new(&mut args.v_cache));
     let mut q_out = args.q_out.as_mut().map(RowsMut::new);
+    let scales = |view: &Option<View<'_, Cpu>>| match view {
+        Some(view) => Rows::new(view).row::<R>(0),
+        None => vec![R::one(); op.kv_heads],
+    };
+    let (k_scale, v_scale) = (scales(&args.k_scale), scales(&args.v_scale));
     let (key_run, value_run) = runs(op.store, op.head_dim);
     for (t, (position, slot)) in ints(&args.positions).into_iter().zip(ints(&args.slots)).enumerate() {
         if let (Some(q), Some(q_out)) = (&q, &mut q_out) {
@@ -30,8 +36,10 @@ fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmeti
             continue;
         }
         let Some(slot) = faults.index(slot, op.store.slots(), Fault::Slot) else { continue };
-        let (mut keys, values): (Vec<R>, Vec<R>) = (k.row(t), v.row(t));
+        let (mut keys, mut values): (Vec<R>, Vec<R>) = (k.row(t), v.row(t));
         rotation.apply(&mut keys, position, &faults);
+        divide(&mut keys, &k_scale, op.head_dim);
+        divide(&mut values, &v_scale, op.head_dim);
         for head in 0..op.kv_heads {
             for d in (0..op.head_dim).step_by(key_run) {
                 let (row, at) = op.store.key_at(slot, head, d, op.kv_heads, op.head_dim);
@@ -45,4 +53,11 @@ fn run<R: Real>(op: &KvAppendSpec, mut args: KvAppendArgs<'_, Cpu>, _: Arithmeti
     }
     faults.report(&mut args.status);
     Ok(())
+}
+
+/// Each head's elements by its scale.
+fn divide<R: Real>(x: &mut [R], scales: &[R], dim: usize) {
+    for (head, scale) in x.chunks_exact_mut(dim).zip(scales) {
+        head.iter_mut().for_each(|x| *x = *x / *scale);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Cpu;
 use super::memory::CpuMem;
-use crate::dtype::{DType, to_odd_f32};
+use crate::dtype::{DType, e4m3, to_odd_f32};
 use crate::tensor::{View, ViewInfo, ViewMut};
 use half::{bf16, f16};
 use num_traits::Float;
@@ -155,6 +155,7 @@ impl<'a> Rows<'a> {
             DType::F32 => load(bytes, out, |b| R::of_f32(f32::from_le_bytes(b))),
             DType::Bf16 => load(bytes, out, |b| R::of_f32(f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))),
             DType::F16 => load(bytes, out, |b| R::of_f32(f16::from_le_bytes(b).to_f32())),
+            DType::F8E4m3 => load(bytes, out, |[b]: [u8; 1]| R::of_f32(e4m3::decode(b))),
             // Not numbers; `bind` lets no such operand get here.
             _ => out.fill(R::nan()),
         }
@@ -252,6 +253,7 @@ impl Piece<'_> {
             DType::F32 => self.store(values, |v| (v.to_f64() as f32).to_le_bytes()),
             DType::Bf16 => self.store(values, |v| bf16::from_f32(v.to_odd_f32()).to_le_bytes()),
             DType::F16 => self.store(values, |v| f16::from_f32(v.to_odd_f32()).to_le_bytes()),
+            DType::F8E4m3 => self.store(values, |v| [e4m3::encode(v.to_f64())]),
             // Not numbers; `bind` lets no such operand get here.
             _ => {}
         }

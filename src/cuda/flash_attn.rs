@@ -7,6 +7,7 @@ mod prefill_sm90;
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
 use crate::backend::params::flash_attn::Params;
+use crate::backend::params::without_scales;
 use crate::backend::{Backend, DeviceInfo, Hint};
 use crate::dtype::DType;
 use crate::error::Error;
@@ -63,6 +64,19 @@ impl FlashAttnSpec {
             return Err(format!("q and k must be bf16 or f16 alike, they are {} and {}", self.q, self.kv));
         }
         self.halves_take_it()?;
+        self.keys_lie_together()
+    }
+
+    /// What the variant for caches of f8e4m3 asks for.
+    fn e4m3_takes_it(&self) -> Result<(), String> {
+        if self.kv != DType::F8E4m3 || !matches!(self.q, DType::Bf16 | DType::F16) {
+            return Err(format!("made for k of f8e4m3 and q of bf16 or f16, they are {} and {}", self.kv, self.q));
+        }
+        self.products_take_it()?;
+        self.keys_lie_together()
+    }
+
+    fn keys_lie_together(&self) -> Result<(), String> {
         match self.store {
             KvStore::Paged { layout: PageLayout::XSplit { .. }, .. } => {
                 Err("elements of a key must lie together, a cache split by x scatters them".into())
@@ -81,6 +95,11 @@ impl FlashAttnSpec {
                 return Err(format!("`{name}` must be bf16 or f16, it is {of}"));
             }
         }
+        without_scales(self.kv, self.kv_scales)?;
+        self.products_take_it()
+    }
+
+    fn products_take_it(&self) -> Result<(), String> {
         if !matches!(self.head_dim, 64 | 128) {
             return Err(format!("head_dim must be 64 or 128, it is {}", self.head_dim));
         }
@@ -106,12 +125,13 @@ impl CudaOp for FlashAttnSpec {
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         match Family::of(artifact) {
+            Family::ClusterDecode(kernel) if kernel.e4m3() => self.e4m3_takes_it().and_then(|()| kernel.legal(self)),
             Family::ClusterDecode(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
             Family::TmaPrefill(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
             Family::Decode => self.tensor_cores_take_it().and_then(|()| few_enough(decode_blocks(self, artifact))),
             Family::Prefill => self.tensor_cores_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Rebased => self.halves_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
-            Family::Simt => Ok(()),
+            Family::Simt => without_scales(self.kv, self.kv_scales),
         }
     }
 
@@ -160,7 +180,7 @@ impl CudaOp for FlashAttnSpec {
             params.with_eights(op, &args).ok_or(Error::Unsupported { backend: Cuda::NAME, op: Self::NAME, reason })
         };
         match Family::of(plan.artifact) {
-            Family::ClusterDecode(kernel) => kernel.launch(plan, eights()?, stream),
+            Family::ClusterDecode(kernel) => kernel.launch(plan, eights()?, &args, stream),
             Family::TmaPrefill(kernel) => kernel.launch(plan, eights()?, &args, stream),
             Family::Decode => op.decode(plan, eights()?, scratch, stream),
             Family::Prefill => {
@@ -207,7 +227,7 @@ mod tests {
     #[test]
     fn every_generation_takes_every_case() {
         for sm in [75, 80, 90, 120] {
-            for case in FlashAttnSpec::cases() {
+            for case in FlashAttnSpec::cases().into_iter().filter(|c| without_scales(c.op.kv, c.op.kv_scales).is_ok()) {
                 choose(&case.op, &device(sm), 80, Hint::default()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             }
         }
@@ -238,22 +258,30 @@ mod tests {
             let hint = Hint { variant: Some(variant), ..Hint::default() };
             choose(&op, &device, 80, hint).map(|c| c.variant()).map_err(|e| e.to_string())
         };
-        for variant in ["sm90_decode_4", "sm90_decode_8", "sm90_decode_16", "sm90_prefill_64"] {
+        for variant in ["sm90_one_4", "sm90_one_16", "sm90_decode_4", "sm90_decode_8", "sm90_prefill_64"] {
             assert_eq!(refused(named("decode"), 90, variant), Ok(variant));
             assert!(refused(named("decode"), 100, variant).unwrap_err().contains("sm_90a alone"));
         }
         let wide = named("dim_128");
         assert_eq!(refused(wide, 90, "sm90_prefill_128"), Ok("sm90_prefill_128"));
         assert_eq!(refused(wide, 90, "sm90_decode_8"), Ok("sm90_decode_8"));
-        assert!(refused(wide, 90, "sm90_decode_16").unwrap_err().contains("no kernel for 16 rows of 128 elements"));
+        let decode_128 = FlashAttnSpec { head_dim: 128, ..named("decode") };
+        assert!(refused(decode_128, 90, "sm90_one_16").unwrap_err().contains("no kernel for 8 rows of 128 elements"));
         assert!(refused(wide, 90, "sm90_prefill_64").unwrap_err().contains("head_dim of 64, it is 128"));
+        assert!(refused(wide, 90, "sm90_one_8").unwrap_err().contains("one query of up to 8 heads"));
+        let narrow = named("f8e4m3_decode");
+        assert_eq!(refused(narrow, 90, "sm90_e4m3_8"), Ok("sm90_e4m3_8"));
+        assert!(refused(narrow, 90, "simt").unwrap_err().contains("they are f8e4m3"));
+        assert!(refused(narrow, 90, "sm90_one_8").unwrap_err().contains("they are bf16 and f8e4m3"));
+        assert!(refused(named("decode"), 90, "sm90_e4m3_8").unwrap_err().contains("made for k of f8e4m3"));
+        assert!(refused(named("scales"), 90, "sm90_prefill_64").unwrap_err().contains("with scales are not taken"));
         assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
     }
 
     #[test]
     fn hopper_decodes_by_how_many_blocks_there_are() {
         let decode = FlashAttnSpec::cases().into_iter().find(|c| c.name == "decode").unwrap().op;
-        let chosen = |sequences: usize, keys: usize| {
+        let chosen_of = |sequences: usize, keys: usize, splits: Option<usize>| {
             let pages = sequences * keys / 16;
             let index = KvIndex::BlockTable { max_pages: keys / 16 };
             let store = KvStore::Paged { pages, page_size: 16, layout: PageLayout::Nhd };
@@ -266,17 +294,23 @@ mod tests {
                 kv_heads,
                 store,
                 index,
+                splits,
                 ..decode
             };
             let device = DeviceInfo { units: 132, shared_bytes: 232_448, ..device(90) };
             let choice = choose(&op, &device, 80, Hint::default()).unwrap();
             (choice.variant(), op.cluster(choice.artifact, &device))
         };
-        assert_eq!(chosen(1, 1024), ("sm90_decode_8", 8));
-        assert_eq!(chosen(1, 8192), ("sm90_decode_8", 16));
-        assert_eq!(chosen(1, 32768), ("sm90_decode_16", 8));
-        assert_eq!(chosen(8, 8192), ("sm90_decode_16", 2));
-        assert_eq!(chosen(32, 8192), ("sm90_decode_8", 1));
-        assert_eq!(chosen(64, 8192), ("sm90_decode_4", 1));
+        let chosen = |sequences, keys| chosen_of(sequences, keys, None);
+        assert_eq!(chosen(1, 1024), ("sm90_one_8", 8));
+        assert_eq!(chosen(1, 8192), ("sm90_one_8", 16));
+        assert_eq!(chosen(1, 32768), ("sm90_one_16", 8));
+        assert_eq!(chosen(8, 8192), ("sm90_one_16", 2));
+        assert_eq!(chosen(32, 8192), ("sm90_one_8", 1));
+        assert_eq!(chosen(64, 8192), ("sm90_one_4", 1));
+        for (sequences, keys) in [(1, 1024), (1, 32768), (8, 8192), (64, 8192)] {
+            assert_eq!(chosen_of(sequences, keys, Some(5)), ("sm90_one_8", 5));
+        }
+        assert_eq!(chosen_of(1, 1024, Some(100)), ("sm90_one_8", 16));
     }
 }

@@ -3,18 +3,53 @@
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
 use crate::backend::params::kv_append::Params;
+use crate::backend::params::pointer;
 use crate::backend::params::rope::check_token;
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{KvAppendArgs, KvAppendSpec};
+use bytemuck::{Pod, Zeroable};
+use dropless_kernels_cuda::Artifact;
+
+/// Mirrors `ScaledParams` in kv_append/scaled.cu.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct ScaledParams {
+    p: Params,
+    k_scale: u64,
+    v_scale: u64,
+    e4m3: u32,
+    unused: u32,
+}
+
+const _: () = assert!(size_of::<ScaledParams>() == 272);
+
+/// The variant for scales and caches of f8e4m3.
+const SCALED: &str = "scaled";
 
 impl CudaOp for KvAppendSpec {
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let scaled = self.scales || self.cache == DType::F8E4m3;
+        match (artifact.variant == SCALED, scaled) {
+            (false, true) => Err(format!("a cache of {}, or with scales, is for the variant `{SCALED}`", self.cache)),
+            (true, false) => Err("made for caches of f8e4m3, or with scales".into()),
+            _ => Ok(()),
+        }
+    }
+
     fn limits(&self) -> Result<(), String> {
         check_token(self.q_heads.saturating_add(self.kv_heads.saturating_mul(2)), self.head_dim)
     }
 
     fn launch(plan: &Plan<Self>, args: KvAppendArgs<'_, Cuda>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
         let op = &plan.op;
-        let params = Params::new(op, &args);
-        plan.record(0, [op.tokens, 1, 1], stream, &params)
+        let p = Params::new(op, &args);
+        if plan.artifact.variant == SCALED {
+            let (k_scale, v_scale) = (pointer(&args.k_scale), pointer(&args.v_scale));
+            let e4m3 = u32::from(op.cache == DType::F8E4m3);
+            let params = ScaledParams { p, k_scale, v_scale, e4m3, unused: 0 };
+            return plan.record(0, [op.tokens, 1, 1], stream, &params);
+        }
+        plan.record(0, [op.tokens, 1, 1], stream, &p)
     }
 }

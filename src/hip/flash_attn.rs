@@ -3,6 +3,7 @@
 use super::plan::{HipOp, Plan};
 use super::{Hip, Stream};
 use crate::backend::params::flash_attn::Params;
+use crate::backend::params::without_scales;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec};
 use dropless_kernels_hip::Artifact;
@@ -23,7 +24,7 @@ impl HipOp for FlashAttnSpec {
         if self.head_dim > MAX_DIM {
             return Err(format!("takes a head_dim of up to {MAX_DIM}, it is {}", self.head_dim));
         }
-        Ok(())
+        without_scales(self.kv, self.kv_scales)
     }
 
     fn launch(plan: &Plan<Self>, args: FlashAttnArgs<'_, Hip>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {

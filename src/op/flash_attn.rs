@@ -9,13 +9,17 @@
 //! term is absent. No visible key: out 0, lse the sink, or -inf.
 //!
 //! What is not visible is never read as a number: unused slots may hold NaN, table entries outside the window anything.
+//! A sequence's result depends on its own rows, keys and lengths and on the plan, not on its neighbours; across plans of other
+//! batch sizes too where [`FlashAttnSpec::splits`] says in how many shares its keys are taken.
 //! Bad lengths, offsets and pages: [`Fault::Length`](super::Fault::Length), [`Fault::Offsets`](super::Fault::Offsets),
 //! [`Fault::Page`](super::Fault::Page).
 
 #[cfg(feature = "testing")]
 mod cases;
 
-use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need, need_count, need_float, product};
+use super::{
+    KvStore, Op, Operand, Operands, Work, args, check_sizes, need, need_cache, need_count, need_float, product,
+};
 use crate::backend::Backend;
 use crate::dtype::{DType, Scalar};
 use crate::error::SpecError;
@@ -41,6 +45,8 @@ pub struct FlashAttnSpec {
     pub q: DType,
     /// Type of `k` and `v`.
     pub kv: DType,
+    /// Are keys and values kept divided by a scale of their head, `k_scale` and `v_scale`?
+    pub kv_scales: bool,
     /// Type of `out`.
     pub out: DType,
     /// Factor on q · k: usually 1 / sqrt(head_dim).
@@ -55,6 +61,9 @@ pub struct FlashAttnSpec {
     pub store: KvStore,
     /// How a sequence's keys are found there.
     pub index: KvIndex,
+    /// Shares in which a decode takes the keys of a sequence, as many as a backend has at most. With the same number, spec for
+    /// spec, a sequence's result is the same bits whatever the size of the batch. `None`: as many as are fastest here.
+    pub splits: Option<usize>,
 }
 
 /// Which keys a query at position i sees.
@@ -147,6 +156,10 @@ args! {
         k: input,
         /// As [`KvStore::shapes`]; rows (pages) may be strided.
         v: input,
+        /// f32 \[kv_heads\], with [`FlashAttnSpec::kv_scales`]: key = `k` times it.
+        k_scale: optional_input,
+        /// f32 \[kv_heads\], likewise.
+        v_scale: optional_input,
         /// i32 \[S + 1\], ascending from 0. Rows past its last entry are not written.
         cu_seqlens_q: input,
         /// i32 \[S + 1\], for [`KvIndex::CuSeqlens`].
@@ -180,6 +193,11 @@ impl FlashAttnSpec {
         if self.out == DType::F64 { DType::F64 } else { DType::F32 }
     }
 
+    /// What a probability may be rounded to before it meets a value: the type of the values, of f8e4m3 ones f16.
+    pub(crate) fn probability(&self) -> DType {
+        if self.kv == DType::F8E4m3 { DType::F16 } else { self.kv }
+    }
+
     fn index_operands(&self) -> Operands {
         let (s, i32s) = (self.sequences, |name, dims: &[usize]| Operand::input(name, DType::I32, dims));
         match self.index {
@@ -210,14 +228,14 @@ impl Op for FlashAttnSpec {
         let heads = self.q_heads >= 1 && self.q_heads.is_multiple_of(self.kv_heads);
         need(Self::NAME, "q_heads", heads, format!("a multiple of kv_heads {}", self.kv_heads), self.q_heads)?;
         need(Self::NAME, "head_dim", (1..=256).contains(&self.head_dim), "1 to 256", self.head_dim)?;
-        for (name, dtype) in
-            [("q", self.q), ("k", self.kv), ("out", self.out), ("sinks", self.sinks.unwrap_or(DType::F32))]
-        {
+        for (name, dtype) in [("q", self.q), ("out", self.out), ("sinks", self.sinks.unwrap_or(DType::F32))] {
             need_float(Self::NAME, name, dtype)?;
         }
+        need_cache(Self::NAME, "k", self.kv)?;
         need(Self::NAME, "sm_scale", self.sm_scale.0.is_finite(), "finite", self.sm_scale.0)?;
         let window = self.mask.window();
         need(Self::NAME, "mask", window != Some(0), "a window of at least one key", "a window of none")?;
+        need(Self::NAME, "splits", self.splits != Some(0), "at least one share", "none")?;
         self.store.check(Self::NAME, self.head_dim)?;
         let paged = matches!(self.store, KvStore::Paged { .. });
         let by_page = matches!(self.index, KvIndex::BlockTable { .. } | KvIndex::Indptr { .. });
@@ -238,6 +256,9 @@ impl Op for FlashAttnSpec {
             Operand::output("out", self.out, &q).strided(),
             Operand::status(),
         ]);
+        if self.kv_scales {
+            out.extend(["k_scale", "v_scale"].map(|name| Operand::input(name, DType::F32, &[self.kv_heads])));
+        }
         out.extend(self.index_operands());
         out.extend(self.sinks.map(|dtype| Operand::input("sinks", dtype, &[self.q_heads])));
         if self.lse != Lse::None {

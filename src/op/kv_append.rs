@@ -1,6 +1,7 @@
 //! Rotates the keys of new tokens and writes keys and values into the cache; rotates their queries too if asked.
 //!
-//! `k_cache[slot[t]] = rope(k[t], positions[t])`, `v_cache[slot[t]] = v[t]`, `q_out[t] = rope(q[t], positions[t])`. Slot -1:
+//! `k_cache[slot[t]] = rope(k[t], positions[t]) / k_scale`, `v_cache[slot[t]] = v[t] / v_scale` with a scale for each head, 1 where
+//! the spec has none; `q_out[t] = rope(q[t], positions[t])`. Slot -1:
 //! nothing is written to the cache for the token; its query is rotated all the same. A slot outside the cache is not
 //! written ([`Fault::Slot`](super::Fault::Slot)); a position outside the table rotates to zero
 //! ([`Fault::Position`](super::Fault::Position)). Two tokens must not share a slot.
@@ -9,7 +10,7 @@
 mod cases;
 
 use super::rope::{Pairing, check_table};
-use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_count, need_float, product};
+use super::{KvStore, Op, Operand, Operands, Work, args, check_sizes, need_cache, need_count, need_float, product};
 use crate::backend::Backend;
 use crate::dtype::DType;
 use crate::error::SpecError;
@@ -31,6 +32,8 @@ pub struct KvAppendSpec {
     pub q_out: DType,
     /// Type of the cache.
     pub cache: DType,
+    /// Are keys and values divided by a scale of their head, `k_scale` and `v_scale`, before they are rounded?
+    pub scales: bool,
     /// Where the cache keeps a slot.
     pub store: KvStore,
     /// Rows of the rope table.
@@ -58,6 +61,10 @@ args! {
         sin: input,
         /// i32 \[T\]: slot of each token, -1 to write none.
         slots: input,
+        /// f32 \[kv_heads\], with [`KvAppendSpec::scales`].
+        k_scale: optional_input,
+        /// f32 \[kv_heads\], likewise.
+        v_scale: optional_input,
         /// As [`KvStore::shapes`]; rows (pages) may be strided.
         k_cache: output,
         /// As [`KvStore::shapes`]; rows (pages) may be strided.
@@ -78,7 +85,7 @@ impl Op for KvAppendSpec {
         need_count(Self::NAME, "kv_heads", self.kv_heads, 1)?;
         need_float(Self::NAME, "k", self.x)?;
         need_float(Self::NAME, "q_out", self.q_out)?;
-        need_float(Self::NAME, "k_cache", self.cache)?;
+        need_cache(Self::NAME, "k_cache", self.cache)?;
         self.store.check(Self::NAME, self.head_dim)?;
         check_sizes(Self::NAME, &self.operands())
     }
@@ -97,6 +104,9 @@ impl Op for KvAppendSpec {
             Operand::output("v_cache", self.cache, &v_cache).strided(),
             Operand::status(),
         ]);
+        if self.scales {
+            out.extend(["k_scale", "v_scale"].map(|name| Operand::input(name, DType::F32, &[self.kv_heads])));
+        }
         if self.q_heads > 0 {
             let q = [self.tokens, self.q_heads, self.head_dim];
             out.push(Operand::input("q", self.x, &q).strided());

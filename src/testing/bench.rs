@@ -115,7 +115,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             What::Dispatch(preset) => self.dispatch(preset, tokens),
             What::Linear { n, k } => self.linear(tokens, n, k),
             What::Prefill { window, head_dim, keys } => self.prefill(tokens, keys.unwrap_or(tokens), window, head_dim),
-            What::Decode { window, kv, page } => self.decode(tokens, window, kv, page),
+            What::Decode { window, kv, page, cache } => self.decode(tokens, window, kv, page, cache),
         }
     }
 }

@@ -14,6 +14,7 @@
 //!   written.
 
 mod attention;
+mod batch;
 mod gemm;
 mod judge;
 mod moe;
@@ -21,6 +22,7 @@ mod same;
 mod small;
 
 pub use crate::testing::harness::Inputs;
+pub use batch::batch_invariant;
 pub use judge::Judged;
 pub use same::{Same, same};
 

@@ -1,6 +1,7 @@
 //! Attention with sinks: where the sequences are, what is wrong with their pages, and tiles of rows.
 
 use super::device::Capabilities;
+use super::kv_append::without_scales;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
 use crate::backend::Hint;
@@ -103,7 +104,8 @@ impl FlashAttnSpec {
         let window = self.mask.window().map_or(usize::MAX, |w| w.saturating_add(self.max_q_len));
         let keys = self.most_keys().min(window);
         let groups = self.tiles(block_m).saturating_mul(self.kv_heads).max(1);
-        keys.div_ceil(LEAST_KEYS).min(MOST_GROUPS / groups).clamp(1, MAX_SPLITS)
+        let fastest = keys.div_ceil(LEAST_KEYS).min(MOST_GROUPS / groups);
+        self.splits.unwrap_or(fastest).clamp(1, MAX_SPLITS)
     }
 
     /// What flash_attn/tile.wgsl reads.
@@ -195,10 +197,17 @@ impl WgpuOp for FlashAttnSpec {
     /// Where tiles alone keep a device busy, putting parts together only costs.
     fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
         let groups = self.tiles(self.blocks(artifact).0).saturating_mul(self.kv_heads);
-        if artifact.variant == "split" && groups > ENOUGH_GROUPS {
-            return Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"));
+        match (artifact.variant, self.splits) {
+            ("split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
+            ("split", None) if groups > ENOUGH_GROUPS => {
+                Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn legal(&self, _: &Artifact) -> Result<(), String> {
+        without_scales(self.kv, self.kv_scales)
     }
 
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {

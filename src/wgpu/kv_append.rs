@@ -4,6 +4,7 @@
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
+use crate::dtype::DType;
 use crate::op::{KvAppendSpec, KvStore, PageLayout};
 use dropless_kernels_wgsl::Artifact;
 
@@ -25,7 +26,21 @@ impl Launch {
     }
 }
 
+/// # Errors
+/// What of the cache's numbers these kernels do not take, in words.
+pub(super) fn without_scales(cache: DType, scales: bool) -> Result<(), String> {
+    match (cache, scales) {
+        (DType::F8E4m3, _) => Err("keys and values must be f32, bf16 or f16, they are f8e4m3".into()),
+        (_, true) => Err("keys and values with scales are not taken".into()),
+        _ => Ok(()),
+    }
+}
+
 impl WgpuOp for KvAppendSpec {
+    fn legal(&self, _: &Artifact) -> Result<(), String> {
+        without_scales(self.cache, self.scales)
+    }
+
     fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
         let rotation = |launch: Launch, x| launch.rotation(x, self.x, self.positions, self.head_dim, self.pairing);
         let store = |launch: Launch| {

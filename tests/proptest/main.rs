@@ -172,6 +172,7 @@ fn attend(
         head_dim: dim,
         q: DType::F32,
         kv: DType::F32,
+        kv_scales: false,
         out: DType::F32,
         sm_scale: 0.25.into(),
         mask,
@@ -179,6 +180,7 @@ fn attend(
         lse: Lse::None,
         store,
         index,
+        splits: None,
     };
     let q_rows: Vec<f64> = q.to_f64()[chunk.start * q.shape[1] * dim..chunk.end * q.shape[1] * dim].to_vec();
     inputs.push(("q", HostTensor::from_f64(DType::F32, &[chunk.len(), q.shape[1], dim], &q_rows).unwrap()));

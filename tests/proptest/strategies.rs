@@ -139,6 +139,7 @@ pub fn flash_attn(most: &Most) -> impl Strategy<Value = FlashAttnSpec> + use<> {
                 head_dim,
                 q: x,
                 kv: x,
+                kv_scales: false,
                 out,
                 sm_scale: scale.into(),
                 mask,
@@ -146,6 +147,7 @@ pub fn flash_attn(most: &Most) -> impl Strategy<Value = FlashAttnSpec> + use<> {
                 lse,
                 store,
                 index,
+                splits: None,
             }
         },
     )

@@ -24,3 +24,10 @@ __device__ __forceinline__ uint4 load_once_128(const void* from) {
     }
     return words;
 }
+
+__device__ __forceinline__ void load_once(const void* from, uint4& words) { words = load_once_128<128>(from); }
+
+// 8 bytes at a multiple of 8.
+__device__ __forceinline__ void load_once(const void* from, uint2& words) {
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v2.u32 {%0, %1}, [%2];" : "=r"(words.x), "=r"(words.y) : "l"(from));
+}

@@ -129,9 +129,10 @@ impl Params {
         Params { partial, splits, tiles, ..self }
     }
 
-    /// How tensor cores find keys: by eights, in two bytes an element. `None` where a token's bytes leave 32 bits.
+    /// How tensor cores find keys: by eights. `None` where a token's bytes leave 32 bits.
     pub(crate) fn with_eights<B: Addressed>(self, op: &FlashAttnSpec, args: &FlashAttnArgs<'_, B>) -> Option<Self> {
-        let (head, heads) = (2 * op.head_dim, op.kv_heads);
+        let (bytes, heads) = (op.kv.bytes(), op.kv_heads);
+        let head = bytes * op.head_dim;
         let (token, head_bytes, page_size) = match op.store {
             KvStore::Packed { .. } => (None, head, 8),
             KvStore::Paged { page_size, layout: PageLayout::Hnd, .. } => (Some(head), head * page_size, page_size),
@@ -140,12 +141,13 @@ impl Params {
         let (k, v) = (args.k.info(), args.v.info());
         // A row is a token where packed, a page where not.
         let steps = |info: ViewInfo| {
-            let row = 2 * info.row_stride;
+            let row = bytes * info.row_stride;
             let token_bytes = u32::try_from(token.unwrap_or(row)).ok()?;
             Some((token_bytes, if token.is_some() { row as i64 } else { 8 * i64::from(token_bytes) }))
         };
         let ((k_token, k_page), (v_token, v_page)) = (steps(k)?, steps(v)?);
-        let aligned = |mem: u64, info: ViewInfo| (mem | (2 * info.row_stride as u64)).is_multiple_of(16);
+        let aligned =
+            |mem: u64, info: ViewInfo| (mem | (info.dtype.bytes() * info.row_stride) as u64).is_multiple_of(16);
         Some(Params {
             k_page,
             v_page,

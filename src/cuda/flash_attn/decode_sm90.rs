@@ -3,12 +3,25 @@
 use super::grid::packed_rows;
 use crate::backend::DeviceInfo;
 use crate::backend::params::flash_attn::Params;
-use crate::cuda::Stream;
+use crate::backend::params::pointer;
 use crate::cuda::plan::{Plan, Shape};
+use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::op::{FlashAttnSpec, KvStore};
+use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore};
+use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
+
+/// Mirrors `ScaledParams` in flash_attn/decode_e4m3_sm90.cu.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct ScaledParams {
+    p: Params,
+    k_scale: u64,
+    v_scale: u64,
+}
+
+const _: () = assert!(size_of::<ScaledParams>() == 344);
 
 /// Most blocks of a cluster, on every device of this architecture and on those of that many multiprocessors: there enough
 /// groups of them are large enough.
@@ -38,6 +51,13 @@ impl ClusterDecode<'_> {
                 op.kv_heads
             ));
         }
+        if self.one() && (op.max_q_len > 1 || packed_rows(op) > self.0.block_m as usize) {
+            let (q_len, heads) = (op.max_q_len, op.q_heads / op.kv_heads.max(1));
+            return Err(format!(
+                "made for one query of up to {} heads a key head, these are {q_len} of {heads}",
+                self.0.block_m
+            ));
+        }
         if self.kernel(op).is_none() {
             return Err(format!("has no kernel for {} rows of {} elements", self.rows(op), op.head_dim));
         }
@@ -60,8 +80,10 @@ impl ClusterDecode<'_> {
     fn wanted_warps(self, op: &FlashAttnSpec, device: &DeviceInfo) -> u32 {
         let (items, seen, units) = (self.items(op), seen(op), device.units as usize);
         let few = seen <= FEW_KEYS || seen <= FEW_KEYS_OF_FEW && items * LARGE_SPLITS <= 2 * units;
-        let registers_suffice = op.head_dim == 64 && self.rows(op) < self.0.block_m as usize;
+        let registers_suffice = op.head_dim == 64 && self.one();
         match items {
+            // Which keys a warp takes must not depend on the size of the batch.
+            _ if op.splits.is_some() => 8,
             _ if items > 2 * units => 4,
             _ if items > units || few || !registers_suffice => 8,
             _ => 16,
@@ -73,8 +95,22 @@ impl ClusterDecode<'_> {
         op.sequences.saturating_mul(op.kv_heads).saturating_mul(self.tiles(op)).max(1)
     }
 
+    /// Are its kernels made for one query a sequence?
+    fn one(self) -> bool {
+        self.e4m3() || self.0.variant.starts_with("sm90_one")
+    }
+
+    /// Are its kernels made for keys and values of f8e4m3?
+    pub(super) fn e4m3(self) -> bool {
+        self.0.variant.starts_with("sm90_e4m3")
+    }
+
     /// Which of the kernels; few rows want many warps, for which many registers do not suffice.
     fn kernel(self, op: &FlashAttnSpec) -> Option<usize> {
+        if self.one() {
+            let hides = op.mask.window().is_some_and(|w| w < op.max_k_len);
+            return self.kernel_for_one(op, if hides { "window" } else { "one" });
+        }
         let name = match (op.q == DType::F16, op.head_dim, self.rows(op)) {
             (false, 64, 8) => c"decode_bf16_64_8",
             (false, 64, 16) => c"decode_bf16_64_16",
@@ -89,9 +125,19 @@ impl ClusterDecode<'_> {
         self.0.entries.iter().position(|entry| *entry == name)
     }
 
+    /// Of the kernels for one query: `one`, `window` where a window hides keys, `any` for views of any alignment.
+    fn kernel_for_one(self, op: &FlashAttnSpec, which: &str) -> Option<usize> {
+        let of = if op.q == DType::F16 { "f16" } else { "bf16" };
+        let name = format!("{which}_{of}_{}", op.head_dim);
+        self.0.entries.iter().position(|entry| entry.to_bytes() == name.as_bytes())
+    }
+
     /// Rows of a tile: half of the most where they suffice.
     fn rows(self, op: &FlashAttnSpec) -> usize {
         let most = self.0.block_m.max(2) as usize;
+        if self.one() {
+            return most;
+        }
         if packed_rows(op) <= most / 2 { most / 2 } else { most }
     }
 
@@ -101,6 +147,9 @@ impl ClusterDecode<'_> {
 
     /// Blocks that share the keys of a sequence: enough for the device, and each with keys for its warps.
     fn splits(self, op: &FlashAttnSpec, device: &DeviceInfo) -> usize {
+        if let Some(splits) = op.splits {
+            return splits.clamp(1, self.most_splits(device));
+        }
         let warps = self.0.warps.max(1) as usize;
         let blocks = device.units as usize * (16 / warps).max(1);
         (blocks / self.items(op)).min(seen(op) / (16 * warps)).clamp(1, self.most_splits(device))
@@ -111,17 +160,18 @@ impl ClusterDecode<'_> {
         if device.units >= LARGE_DEVICE && self.0.warps < 16 { LARGE_SPLITS } else { MOST_SPLITS }
     }
 
-    /// The layout of `decode` in decode_sm90.cu.
+    /// `Shared` in decode_share_sm90.cuh.
     fn shared_bytes(self, op: &FlashAttnSpec, splits: usize) -> u32 {
         let (warps, rows, dim) = (self.0.warps as usize, self.rows(op), op.head_dim);
         let of_warps = warps * 8 * (dim + 2);
-        let of_splits = if splits > 1 { splits * (2 * rows + (rows * dim).div_ceil(splits)) } else { 0 };
+        let of_splits =
+            if splits > 1 { splits * (2 * rows + (rows * dim).div_ceil(splits).next_power_of_two()) } else { 0 };
         4 * (of_warps + of_splits) as u32
     }
 
     /// Shared memory of a block at most.
     pub(super) fn most_shared_bytes(self, op: &FlashAttnSpec) -> u32 {
-        self.shared_bytes(op, LARGE_SPLITS)
+        (1..=LARGE_SPLITS).map(|splits| self.shared_bytes(op, splits)).max().unwrap_or(0)
     }
 
     /// Blocks of a cluster.
@@ -129,7 +179,13 @@ impl ClusterDecode<'_> {
         self.splits(op, device) as u32
     }
 
-    pub(super) fn launch(self, plan: &Plan<FlashAttnSpec>, params: Params, stream: &Stream<'_>) -> Result<(), Error> {
+    pub(super) fn launch(
+        self,
+        plan: &Plan<FlashAttnSpec>,
+        params: Params,
+        args: &FlashAttnArgs<'_, Cuda>,
+        stream: &Stream<'_>,
+    ) -> Result<(), Error> {
         let op = &plan.op;
         let (splits, tiles) = (self.splits(op, plan.info()), self.tiles(op));
         let params = params.with_splits(0, splits as i32, tiles as i32);
@@ -140,7 +196,13 @@ impl ClusterDecode<'_> {
             cluster: splits as u32,
             overlap: self.items(op).saturating_mul(seen(op)) <= SHORT_CALL,
         };
-        let Some(kernel) = self.kernel(op) else { return Ok(()) };
+        let aligned = params.kv_aligned() && params.q_aligned();
+        let kernel = if self.one() && !aligned { self.kernel_for_one(op, "any") } else { self.kernel(op) };
+        let Some(kernel) = kernel else { return Ok(()) };
+        if self.e4m3() {
+            let (k_scale, v_scale) = (pointer(&args.k_scale), pointer(&args.v_scale));
+            return plan.record_as(kernel, grid, &shape, stream, &ScaledParams { p: params, k_scale, v_scale });
+        }
         plan.record_as(kernel, grid, &shape, stream, &params)
     }
 }

@@ -4,6 +4,9 @@ use crate::backend::DeviceInfo;
 use crate::op::FlashAttnSpec;
 use dropless_kernels_cuda::Artifact;
 
+/// Most shares that are asked for: what they leave is combined one after the other.
+const MOST_SPLITS: usize = 64;
+
 /// The grid of a decode: a block takes `rows` query rows (a row being a query and one of the heads that share a key head)
 /// and one of `splits` shares of the keys they see.
 pub(super) struct Decode {
@@ -19,7 +22,8 @@ impl Decode {
         let seen = op.mask.window().map_or(op.max_k_len, |w| op.max_k_len.min(w.saturating_add(op.max_q_len)));
         let keys = (artifact.block_n * artifact.warps).max(1) as usize;
         let items = decode_blocks(op, artifact).max(1);
-        let splits = (2 * device.units as usize).div_ceil(items).clamp(1, seen.div_ceil(keys).max(1));
+        let fastest = (2 * device.units as usize).div_ceil(items).clamp(1, seen.div_ceil(keys).max(1));
+        let splits = op.splits.map_or(fastest, |n| n.clamp(1, MOST_SPLITS));
         Decode { rows, tiles, splits }
     }
 

@@ -117,6 +117,7 @@ impl Dims {
             x: self.wide(),
             q_out: self.activations,
             cache: self.activations,
+            scales: false,
             store,
             positions: self.max_context,
             table: self.wide(),
@@ -135,6 +136,7 @@ impl Dims {
             head_dim: self.config.head_dim,
             q: self.activations,
             kv: self.activations,
+            kv_scales: false,
             out: self.activations,
             sm_scale: Scalar(self.config.sm_scale),
             mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { Mask::Causal },
@@ -142,6 +144,7 @@ impl Dims {
             lse: Lse::None,
             store: paging.store(),
             index: KvIndex::BlockTable { max_pages: paging.logical },
+            splits: None,
         }
     }
 }

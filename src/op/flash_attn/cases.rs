@@ -15,6 +15,7 @@ const BASE: FlashAttnSpec = FlashAttnSpec {
     head_dim: 64,
     q: DType::Bf16,
     kv: DType::Bf16,
+    kv_scales: false,
     out: DType::Bf16,
     sm_scale: Scalar(0.125),
     mask: Mask::Causal,
@@ -22,6 +23,7 @@ const BASE: FlashAttnSpec = FlashAttnSpec {
     lse: Lse::WithSink,
     store: KvStore::Packed { tokens: 150 },
     index: KvIndex::CuSeqlens,
+    splits: None,
 };
 
 /// The base on pages of `page_size`: room for every sequence at its longest, and three pages that nobody owns.
@@ -40,6 +42,7 @@ impl Cases for FlashAttnSpec {
         let mut cases = masks_and_sinks();
         cases.extend(stores());
         cases.extend(types_and_shapes());
+        cases.extend(many_keys());
         cases
     }
 
@@ -114,10 +117,50 @@ fn types_and_shapes() -> Vec<Case<FlashAttnSpec>> {
     let decode = FlashAttnSpec { max_q_len: 1, q_tokens: 5, ..paged(16, PageLayout::Nhd, true) };
     cases.push(Case::usual("decode", decode));
     cases.push(Case::usual("decode_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(8)), ..decode }));
+    for splits in [1, 3, 100] {
+        let op = FlashAttnSpec { splits: Some(splits), ..decode };
+        cases.push(Case::usual(format!("decode_splits_{splits}"), op));
+    }
+    let scaled = FlashAttnSpec { kv: DType::F8E4m3, kv_scales: true, ..decode };
+    let window = Mask::Sliding(Window::VisibleKeys(8));
+    cases.push(Case::usual("f8e4m3_decode", scaled));
+    cases.push(Case::usual("f8e4m3_decode_extreme", scaled).on(Data::Extreme));
+    cases.push(Case::usual("f8e4m3_decode_faulty", scaled).on(Data::Faulty));
+    cases.push(Case::usual("f8e4m3_decode_window", FlashAttnSpec { mask: window, ..scaled }));
+    cases.push(Case::usual("f8e4m3_decode_no_scales", FlashAttnSpec { kv_scales: false, ..scaled }));
+    cases.push(Case::usual("f8e4m3_decode_f16", FlashAttnSpec { q: DType::F16, out: DType::F16, ..scaled }));
+    let (store, index) = (BASE.store, KvIndex::StartLen);
+    cases.push(Case::usual("f8e4m3_decode_packed", FlashAttnSpec { store, index, ..scaled }));
+    cases.push(Case::usual("f8e4m3_decode_dim_128", FlashAttnSpec { head_dim: 128, ..scaled }));
+    cases.push(Case::usual("f8e4m3_queries", FlashAttnSpec { kv: DType::F8E4m3, kv_scales: true, ..BASE }));
+    cases.push(Case::usual("scales", FlashAttnSpec { kv_scales: true, ..BASE }));
     cases.push(Case::usual("no_sequences", FlashAttnSpec { sequences: 0, q_tokens: 0, ..BASE }));
     cases.push(Case::usual("no_queries", FlashAttnSpec { q_tokens: 0, max_q_len: 0, ..BASE }));
     let long = FlashAttnSpec { sequences: 1, q_tokens: 150, max_q_len: 150, max_k_len: 150, ..BASE };
     cases.push(Case::usual("long", long));
     cases.push(Case::usual("long_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(33)), ..long }));
+    cases
+}
+
+/// One query over more and more keys, whose sums must not lose more than plain bf16 loses; sinks from -inf to 60. A batch of
+/// very different lengths.
+fn many_keys() -> Vec<Case<FlashAttnSpec>> {
+    let decode = |sequences, keys| FlashAttnSpec {
+        sequences,
+        q_tokens: sequences,
+        max_q_len: 1,
+        max_k_len: keys,
+        q_heads: 8,
+        kv_heads: 1,
+        store: KvStore::Packed { tokens: keys + (sequences - 1) * 100 },
+        index: KvIndex::StartLen,
+        ..BASE
+    };
+    let mut cases = Vec::new();
+    for keys in [128, 1024, 8192] {
+        cases.push(Case::usual(format!("keys_{keys}"), decode(1, keys)));
+        cases.push(Case::usual(format!("keys_{keys}_extreme"), decode(1, keys)).on(Data::Extreme));
+    }
+    cases.push(Case::usual("mixed_lengths", decode(7, 4096)));
     cases
 }

@@ -13,6 +13,7 @@ const BASE: KvAppendSpec = KvAppendSpec {
     x: DType::Bf16,
     q_out: DType::Bf16,
     cache: DType::Bf16,
+    scales: false,
     store: KvStore::Packed { tokens: 20 },
     positions: 40,
     table: DType::F32,
@@ -48,6 +49,18 @@ impl Cases for KvAppendSpec {
         ] {
             cases.push(Case::usual(format!("{x}_{cache}_{q_out}"), KvAppendSpec { x, cache, q_out, ..BASE }));
         }
+        for x in [DType::Bf16, DType::F32] {
+            let op = KvAppendSpec { x, cache: DType::F8E4m3, ..BASE };
+            cases.push(Case::usual(format!("{x}_f8e4m3"), op));
+            cases.push(Case::usual(format!("{x}_f8e4m3_scales"), KvAppendSpec { scales: true, ..op }));
+            for (name, layout) in
+                [("nhd", PageLayout::Nhd), ("hnd", PageLayout::Hnd), ("xsplit", PageLayout::XSplit { x: 16 })]
+            {
+                let op = KvAppendSpec { scales: true, store: KvStore::Paged { pages: 3, page_size: 16, layout }, ..op };
+                cases.push(Case::usual(format!("{x}_f8e4m3_{name}"), op));
+            }
+        }
+        cases.push(Case::usual("scales", KvAppendSpec { scales: true, ..BASE }));
         cases
     }
 

@@ -31,6 +31,7 @@ pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, win
         head_dim: dim,
         q: DType::Bf16,
         kv: DType::Bf16,
+        kv_scales: false,
         out: DType::Bf16,
         sm_scale: (dim as f64).sqrt().recip().into(),
         mask: window.map_or(Mask::Causal, |w| Mask::Sliding(Window::VisibleKeys(w))),
@@ -38,7 +39,13 @@ pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, win
         lse: Lse::None,
         store: KvStore::Packed { tokens: 0 },
         index: KvIndex::StartLen,
+        splits: None,
     }
+}
+
+/// One query a sequence; a cache of f8e4m3 has scales.
+pub(super) fn decode_spec(batch: usize, kv: usize, dim: usize, window: Option<usize>, cache: DType) -> FlashAttnSpec {
+    FlashAttnSpec { kv: cache, kv_scales: cache == DType::F8E4m3, ..spec(batch, 1, kv, dim, window) }
 }
 
 /// A query that is checked: its row of q and out, and the slots of the keys up to its own position.
@@ -77,11 +84,12 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         window: Option<usize>,
         kv: usize,
         page: Option<usize>,
+        cache: DType,
     ) -> Result<Measured, Error> {
         let dim = 64;
-        let one = spec(batch, 1, kv, dim, window);
+        let one = decode_spec(batch, kv, dim, window, cache);
         let seen = window.map_or(kv, |w| w.min(kv));
-        let sets = self.sets(batch * seen * 2 * HEADS.1 * dim * 2);
+        let sets = self.sets(batch * seen * 2 * HEADS.1 * dim * cache.bytes());
         // Sequences overlap where a window hides all but their ends.
         let slots = (sets * batch - 1) * seen + kv;
         let ints = |shape: &[usize], values: &[i32]| HostTensor::from_i32(shape, values);
@@ -112,10 +120,16 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                 FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }
             }
         };
+        if one.kv_scales {
+            let scales = HostTensor::from_f64(DType::F32, &[HEADS.1], &[1.0; HEADS.1])?;
+            index.push(("k_scale", Slot::of(self.backend, &[scales.clone()])?));
+            index.push(("v_scale", Slot::of(self.backend, &[scales])?));
+        }
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
+        let cached = Pattern::normals(cache, 1.0, &mut self.random)?;
         let shape = spec.store.shapes(HEADS.1, dim).0;
-        let k = Slot::filled(self.backend, DType::Bf16, &shape, 1, &numbers)?;
-        let v = Slot::filled(self.backend, DType::Bf16, &shape, 1, &numbers)?;
+        let k = Slot::filled(self.backend, cache, &shape, 1, &cached)?;
+        let v = Slot::filled(self.backend, cache, &shape, 1, &cached)?;
         self.attention(spec, sets, &numbers, (k, v), index, &checked)
     }
 
@@ -174,6 +188,7 @@ fn check<B: Runtime + AllOps>(backend: &B, call: &Call<FlashAttnSpec, B>, checke
     let (count, slots) = (checked.len(), k.len() / row_bytes);
     let max_k = lens.iter().copied().max().unwrap_or(0) as usize;
     let reference = FlashAttnSpec {
+        kv: of.kv, // scales of 1 are left out
         out: DType::F64,
         store: KvStore::Packed { tokens: slots },
         ..spec(count, 1, max_k, of.head_dim, of.mask.window())
@@ -186,8 +201,8 @@ fn check<B: Runtime + AllOps>(backend: &B, call: &Call<FlashAttnSpec, B>, checke
     let out = Slot::empty(&cpu, DType::F64, &q_shape, 1)?;
     let named = vec![
         ("q", import(DType::Bf16, &q_shape, q)?),
-        ("k", import(DType::Bf16, &kv_shape, k)?),
-        ("v", import(DType::Bf16, &kv_shape, v)?),
+        ("k", import(of.kv, &kv_shape, k)?),
+        ("v", import(of.kv, &kv_shape, v)?),
         ("cu_seqlens_q", ints((0..=count as i32).collect())?),
         ("k_start", ints(starts)?),
         ("k_len", ints(lens)?),

@@ -1,6 +1,7 @@
 //! The rows of a bench: op, case and tokens, named as docs/vectors.md maps them to specs.
 
 use super::routing::Skew;
+use crate::dtype::DType;
 use std::fmt;
 
 /// Token counts of the MoE rows.
@@ -52,8 +53,8 @@ pub(super) enum What {
     Linear { n: usize, k: usize },
     /// Causal attention of one sequence of `keys`, or as long as it has queries; the queries are its last ones.
     Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize> },
-    /// One query for each of `tokens` sequences of `kv` keys, in pages of `page` or contiguous.
-    Decode { window: Option<usize>, kv: usize, page: Option<usize> },
+    /// One query for each of `tokens` sequences of `kv` keys, in pages of `page` or contiguous, in a cache of that type.
+    Decode { window: Option<usize>, kv: usize, page: Option<usize>, cache: DType },
 }
 
 /// An op, a case of it, and the token counts it runs with.
@@ -170,6 +171,7 @@ fn dense() -> Vec<Case> {
 fn attention() -> Vec<Case> {
     let new = |case: String, tokens: &[usize], what| Case { op: "flash_attn", case, tokens: tokens.to_vec(), what };
     let prefill = |window, head_dim| What::Prefill { window, head_dim, keys: None };
+    let decode = |window, kv, page, cache| What::Decode { window, kv, page, cache };
     let lengths = [1024, 4096, 16384];
     let mut all = vec![
         new("prefill full".into(), &lengths, prefill(None, 64)),
@@ -180,12 +182,15 @@ fn attention() -> Vec<Case> {
     all.push(new("prefill last 4096 of kv8192".into(), &[4096], last));
     let batches: [(usize, &[usize]); 4] = [(1024, &[1, 64]), (8192, &[1, 8, 64]), (32768, &[1, 64]), (131_072, &[1])];
     for (kv, tokens) in batches {
-        all.push(new(format!("decode full kv{kv}"), tokens, What::Decode { window: None, kv, page: None }));
+        all.push(new(format!("decode full kv{kv}"), tokens, decode(None, kv, None, DType::Bf16)));
     }
-    let paged = What::Decode { window: None, kv: 8192, page: Some(16) };
+    let paged = decode(None, 8192, Some(16), DType::Bf16);
     all.push(new("decode full kv8192 page16".into(), &[1, 64], paged));
-    let window = What::Decode { window: Some(128), kv: 8192, page: None };
-    all.push(new("decode window128".into(), &[1, 8, 64], window));
+    all.push(new("decode window128".into(), &[1, 8, 64], decode(Some(128), 8192, None, DType::Bf16)));
+    for kv in [8192, 32768] {
+        let case = format!("decode f8e4m3 {kv}");
+        all.push(new(case, &[1, 8, 64], decode(None, kv, None, DType::F8E4m3)));
+    }
     all
 }
 

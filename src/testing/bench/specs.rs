@@ -81,8 +81,8 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
             let spec = attention::spec(1, tokens, keys, head_dim, window);
             attention(FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec })
         }
-        What::Decode { window, kv, page } => {
-            let one = attention::spec(tokens, 1, kv, 64, window);
+        What::Decode { window, kv, page, cache } => {
+            let one = attention::decode_spec(tokens, kv, 64, window, cache);
             attention(match page {
                 None => FlashAttnSpec { store: KvStore::Packed { tokens: tokens * kv }, ..one },
                 Some(page_size) => {

@@ -24,6 +24,9 @@ impl Conform for FlashAttnSpec {
         }
         inputs.push(("cu_seqlens_q", HostTensor::from_i32(&[self.sequences + 1], &cu_seqlens_q)?));
         caches(self, &used, high, random, &mut inputs)?;
+        if self.kv_scales {
+            inputs.extend(scales(self.kv_heads, random)?);
+        }
         if let Some(dtype) = self.sinks {
             let mut sinks: Vec<f64> = (0..self.q_heads).map(|_| random.real(-3.0, 3.0)).collect();
             if data == Data::Extreme {
@@ -51,13 +54,16 @@ impl Conform for FlashAttnSpec {
         }
         let absolute =
             harness::run(&Cpu::oracle(), &self.oracle(), &positive, Options::default())?.get("out")?.to_f64();
-        let (q, largest_v) = (input(inputs, "q")?.to_f64(), largest(&input(inputs, "v")?.to_f64()));
-        let largest_k = largest(&key_norms(self, &input(inputs, "k")?.to_f64()));
+        let scale = |name| -> Result<f64, Error> {
+            Ok(if self.kv_scales { largest(&input(inputs, name)?.to_f64()) } else { 1.0 })
+        };
+        let (q, largest_v) = (input(inputs, "q")?.to_f64(), largest(&input(inputs, "v")?.to_f64()) * scale("v_scale")?);
+        let largest_k = largest(&key_norms(self, &input(inputs, "k")?.to_f64())) * scale("k_scale")?;
         let sinks = self.sinks.map(|_| input(inputs, "sinks")).transpose()?.map(HostTensor::to_f64).unwrap_or_default();
         let sink = largest(&sinks.into_iter().filter(|s| s.is_finite()).collect::<Vec<_>>());
         let n = self.max_k_len as f64;
         let sum = (2.0 * (n + 2.0) + 16.0) * U;
-        let (p, vanished) = (self.kv.unit_roundoff(), n * self.kv.smallest() * largest_v);
+        let (p, vanished) = (self.probability().unit_roundoff(), n * self.probability().smallest() * largest_v);
         let (mut out, mut lse) = (Vec::new(), Vec::new());
         for (q, absolute) in q.chunks_exact(self.head_dim).zip(absolute.chunks_exact(self.head_dim)) {
             let score = self.sm_scale.0.abs() * norm(q) * largest_k;
@@ -71,6 +77,15 @@ impl Conform for FlashAttnSpec {
         }
         Ok(bounds)
     }
+}
+
+/// Scales of keys and of values, of any mantissa.
+pub(super) fn scales(heads: usize, random: &mut Random) -> Result<Inputs, Error> {
+    let mut scales = || {
+        let values: Vec<f64> = (0..heads).map(|_| (random.unit() * 4.0 - 3.5).exp2()).collect();
+        HostTensor::from_f64(DType::F32, &[heads], &values)
+    };
+    Ok(vec![("k_scale", scales()?), ("v_scale", scales()?)])
 }
 
 /// Query and key lengths of each sequence.

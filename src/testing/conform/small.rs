@@ -9,6 +9,8 @@ use crate::op::{ArgmaxSpec, EmbeddingSpec, KvAppendSpec, Pairing, RmsNormSpec, R
 use crate::testing::harness::Outputs;
 use crate::testing::random::Random;
 
+use super::attention::scales;
+
 impl Conform for RmsNormSpec {
     fn fill(&self, data: Data, random: &mut Random) -> Result<Inputs, Error> {
         // Squares must stay in f32, and their sum too.
@@ -135,6 +137,9 @@ impl Conform for KvAppendSpec {
         if self.q_heads > 0 {
             inputs.push(("q", random.reals(self.x, &[self.tokens, self.q_heads, self.head_dim], -8.0, 4.0)?));
         }
+        if self.scales {
+            inputs.extend(scales(self.kv_heads, random)?);
+        }
         let mut free: Vec<i32> = (0..self.store.slots() as i32).collect();
         random.shuffle(&mut free);
         let mut slots: Vec<i32> = free.into_iter().take(self.tokens).collect();
@@ -153,7 +158,8 @@ impl Conform for KvAppendSpec {
         KvAppendSpec { cache: DType::F64, ..*self }
     }
 
-    /// Values are rounded once, exactly; keys and queries rotate.
+    /// Values are rounded once, exactly; keys and queries rotate. A quotient is rounded in f32 first, and only then to the
+    /// cache's type, where a tie may fall the other way: 2 ulp cover it.
     fn bounds(&self, inputs: &Inputs, _: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error> {
         let (heads, dim, c) = (self.kv_heads, self.head_dim, self.accumulation());
         let k = rotation(inputs, "k", heads, dim, self.pairing, c)?;

@@ -46,6 +46,7 @@ pub(super) fn flash_attn<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_
         head_dim,
         q: dtype_of(&inputs, "q"),
         kv: dtype_of(&inputs, "k"),
+        kv_scales: false,
         out: run.class.out(),
         sm_scale: p.number("sm_scale")?.into(),
         mask: mask(&p)?,
@@ -53,6 +54,7 @@ pub(super) fn flash_attn<B: Replay + AllOps>(run: &Runner<'_, B>, case: &Case<'_
         lse: Lse::WithSink,
         store,
         index,
+        splits: None,
     };
     inputs.extend(sinks.map(|s| ("sinks", s)));
     let first = run.op(&spec, &inputs)?;

@@ -35,6 +35,7 @@ pub fn spec(mask: Mask, lse: Lse, sinks: bool, store: KvStore, index: KvIndex) -
         head_dim: DIM,
         q: DType::F32,
         kv: DType::Bf16,
+        kv_scales: false,
         out: DType::F32,
         sm_scale: 0.7.into(),
         mask,
@@ -42,6 +43,7 @@ pub fn spec(mask: Mask, lse: Lse, sinks: bool, store: KvStore, index: KvIndex) -
         lse,
         store,
         index,
+        splits: None,
     }
 }
 
@@ -160,6 +162,8 @@ pub fn call(
         q: q.view(),
         k: caches[0].view(),
         v: caches[1].view(),
+        k_scale: None,
+        v_scale: None,
         cu_seqlens_q: cu_q.as_ref().unwrap().view(),
         cu_seqlens_k: cu_k.as_ref().map(Tensor::view),
         k_start: start.as_ref().map(Tensor::view),

@@ -150,7 +150,8 @@ fn flash_attn(v: &mut Values) -> FlashAttnSpec {
         kv_heads: v.count("kv_heads", 8),
         head_dim,
         q: v.float("q", DType::Bf16),
-        kv: v.float("kv", DType::Bf16),
+        kv: v.cache("kv"),
+        kv_scales: v.count("kv_scales", 0) > 0,
         out: v.float("out", DType::Bf16),
         sm_scale: (head_dim as f64).sqrt().recip().into(),
         mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { mask },
@@ -158,6 +159,7 @@ fn flash_attn(v: &mut Values) -> FlashAttnSpec {
         lse: v.one_of("lse", &lse, Lse::None),
         store: paged.unwrap_or(KvStore::Packed { tokens: sequences.saturating_mul(max_k_len) }),
         index: if paged.is_some() { KvIndex::BlockTable { max_pages } } else { KvIndex::StartLen },
+        splits: Some(v.count("splits", 0)).filter(|n| *n > 0),
     }
 }
 
@@ -188,7 +190,8 @@ fn kv_append(v: &mut Values) -> KvAppendSpec {
         head_dim: v.count("head_dim", 64),
         x: v.float("x", DType::Bf16),
         q_out: v.float("q_out", DType::Bf16),
-        cache: v.float("cache", DType::Bf16),
+        cache: v.cache("cache"),
+        scales: v.count("scales", 0) > 0,
         store: paged.unwrap_or(KvStore::Packed { tokens: slots }),
         positions: v.count("positions", POSITIONS),
         table: DType::F32,

@@ -62,6 +62,12 @@ impl<'a> Values<'a> {
         self.one_of(name, &FLOATS, default)
     }
 
+    /// A type that a cache of keys and values may have.
+    pub fn cache(&mut self, name: &'static str) -> DType {
+        let [a, b, c] = FLOATS;
+        self.one_of(name, &[a, b, c, ("f8e4m3", DType::F8E4m3)], DType::Bf16)
+    }
+
     /// A type, or `none`.
     pub fn optional_float(&mut self, name: &'static str, default: Option<DType>) -> Option<DType> {
         let [a, b, c] = FLOATS.map(|(word, dtype)| (word, Some(dtype)));
