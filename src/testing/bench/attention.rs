@@ -122,8 +122,9 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         };
         if one.kv_scales {
             let scales = HostTensor::from_f64(DType::F32, &[HEADS.1], &[1.0; HEADS.1])?;
-            index.push(("k_scale", Slot::of(self.backend, &[scales.clone()])?));
-            index.push(("v_scale", Slot::of(self.backend, &[scales])?));
+            for name in ["k_scale", "v_scale"] {
+                index.push((name, Slot::of(self.backend, std::slice::from_ref(&scales))?));
+            }
         }
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let cached = Pattern::normals(cache, 1.0, &mut self.random)?;
