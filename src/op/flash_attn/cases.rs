@@ -76,10 +76,11 @@ fn masks_and_sinks() -> Vec<Case<FlashAttnSpec>> {
     // As long as a tile's keys, so that the copy engine takes them; beginning inside a page.
     let tiles = FlashAttnSpec {
         sequences: 4,
-        q_tokens: 500,
+        q_tokens: 400,
         max_q_len: 300,
         max_k_len: 350,
-        q_heads: 16,
+        q_heads: 8,
+        kv_heads: 1,
         mask: Mask::Sliding(Window::VisibleKeys(128)),
         store: KvStore::Packed { tokens: 720 },
         ..BASE
