@@ -12,13 +12,26 @@ __device__ __forceinline__ int lane_q_len(const FlashAttnParams& p, int first, i
     return q_len;
 }
 
+// Tiles of ROWS rows that hold a sequence's.
+template <int ROWS> __device__ __forceinline__ int tiles_of(int q_len, int group) {
+    return int(((long long)q_len * group + ROWS - 1) / ROWS);
+}
+
+// Those of all sequences. By a whole warp.
+template <int ROWS> __device__ __forceinline__ int count_tiles(const FlashAttnParams& p) {
+    int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), tiles = 0;
+    for (int base = 0; base < p.sequences; base += 32) {
+        tiles += __reduce_add_sync(ALL_LANES, tiles_of<ROWS>(lane_q_len(p, base, offset), p.group));
+    }
+    return tiles;
+}
+
 // Tile `index` of all sequences' tiles of ROWS rows; false where there are fewer. By a whole warp.
 template <int ROWS> __device__ __forceinline__ bool find_tile(const FlashAttnParams& p, int index, int kv_head, Tile& t) {
     t.kv_head = kv_head, t.group = p.group;
-    auto tiles_of = [&](int q_len) { return int(((long long)q_len * t.group + ROWS - 1) / ROWS); };
     int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), before = 0;
     for (int base = 0; base < p.sequences; base += 32) {
-        const int tiles = tiles_of(lane_q_len(p, base, offset)), last = before + running_sum(tiles);
+        const int tiles = tiles_of<ROWS>(lane_q_len(p, base, offset), t.group), last = before + running_sum(tiles);
         const unsigned behind = __ballot_sync(ALL_LANES, last > index);
         if (behind) {
             const int found = __ffs(behind) - 1;

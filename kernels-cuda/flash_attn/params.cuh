@@ -16,7 +16,7 @@ struct FlashAttnParams {
     long long pages_stride; // of block_table
     float* lse;
     unsigned* status;
-    long long window;       // keys seen in all; 0: no window
+    long long window;       // keys seen in all, up to 2^31 - 1; 0: no window
     int sequences, q_tokens, max_q_len, max_k_len;
     int q_heads, page_limit; // page_limit: columns of block_table, entries of kv_indices
     int page_count;          // pages of the cache

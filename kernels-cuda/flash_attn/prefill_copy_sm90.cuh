@@ -1,55 +1,14 @@
-// The warpgroup that copies: one warp finds tiles and fetches their queries, another streams their keys and values.
+// The warpgroup that copies: one warp finds tiles and fetches their queries, another describes their rows, a third streams their keys
+// and values.
 #pragma once
+#include "copy_sm90.cuh"
 #include "prefill_sm90.cuh"
 #include "ptx/prefetch.cuh"
-#include "ptx/proxy.cuh"
-
-// Brings a tile's queries to `to` and lets `full` know. Rows that are not the tile's may be anything.
-__device__ __forceinline__ void fetch_queries(const PrefillParams& params, const Job& job, unsigned to, unsigned full) {
-    const FlashAttnParams& p = params.p;
-    const Tile& t = job.t;
-    const int lane = threadIdx.x % 32;
-    if (params.q_mapped) {
-        if (lane > 0) return;
-        barrier_expect(full, Q_BYTES);
-#pragma unroll
-        for (int i = 0; i < PARTS; i++) {
-            tma_load(to + i * Q_PART, &params.q, 64 * i, 0, t.kv_head, t.s.q_first + job.rows.query, full);
-        }
-        return;
-    }
-    constexpr int PIECES = DIM / 8;
-    const int piece = lane % PIECES;
-    for (int i = lane / PIECES; i < BLOCK_M; i += 32 / PIECES) {
-        const bool there = t.first + i < t.last;
-        const int row = there ? i : 0;
-        const char* from = address(p.q, job.rows.token(t, row), (long long)job.rows.head(t, row) * DIM) + 16 * piece;
-        const unsigned at = to + piece / 8 * Q_PART + swizzled(i, piece % 8);
-        if (p.q_aligned) cp_async_16(at, from, there);
-        else store_shared_128(at, there ? fetch_16<false>(from) : uint4{});
-    }
-    cp_async_commit();
-    cp_async_wait<0>();
-    fence_for_async();
-    __syncwarp();
-    if (lane == 0) barrier_arrive(full);
-}
 
 // Tile `item` of a block, in the order of the work they are: those that see the most keys first, to and fro over the blocks
 // so that each gets as much.
 __device__ __forceinline__ int nth_item(int n) {
     return n * int(gridDim.x) + int(n % 2 ? gridDim.x - 1 - blockIdx.x : blockIdx.x);
-}
-
-// Tiles of all sequences. By a whole warp.
-__device__ __forceinline__ int count_tiles(const FlashAttnParams& p) {
-    const int group = p.group;
-    int offset = clamped(p.cu_seqlens_q[0], p.q_tokens), tiles = 0;
-    for (int base = 0; base < p.sequences; base += 32) {
-        const int q_len = lane_q_len(p, base, offset);
-        tiles += __reduce_add_sync(ALL_LANES, int(((long long)q_len * group + BLOCK_M - 1) / BLOCK_M));
-    }
-    return tiles;
 }
 
 // How many keys the copy engine takes at a time: those of a page, as far as a block can be made of them.
@@ -67,7 +26,9 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         if (p.k_first) prefetch_to_l1(p.k_first + threadIdx.x % 32);
         if (p.k_len) prefetch_to_l1(p.k_len + threadIdx.x % 32);
     }
-    const int items = count_tiles(p) * p.store.heads, lane = threadIdx.x % 32, box = p.store.layout == PACKED ? 8 : keys_together(p);
+    TileFinder<BLOCK_M> finder(p);
+    const Divider heads(p.store.heads);
+    const int items = finder.all * p.store.heads, lane = threadIdx.x % 32, box = p.store.layout == PACKED ? 8 : keys_together(p);
     int held = 0, held_before = 0; // items of the last turn and the one before, which had this slot
     for (int n = 0, turn = 0;; turn++) {
         const int slot = turn & 1;
@@ -82,11 +43,11 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         if (from >= 0) item = from == slot ? held_before : held;
         else n++;
         __syncwarp();
-        Job job = {{}, {}, 0, 0, from >= 0, 1};
-        const int index = items / p.store.heads - 1 - item / p.store.heads;
-        if (item < items && find_tile<BLOCK_M>(p, index, item % p.store.heads, job.t)) {
+        Job job = {{}, {}, {}, 0, 0, from >= 0, 1};
+        if (item < items) {
+            const int nth = heads.divide(item);
+            finder.find(finder.all - 1 - nth, item - nth * p.store.heads, job.t, job.rows), job.over = 0;
             const Keys some = job.t.some;
-            job.rows.find(job.t), job.over = 0;
             job.first_key = some.first & -box;
             job.blocks = some.first < some.last ? (some.last - job.first_key + BLOCK_N - 1) / BLOCK_N : 0;
         }
@@ -166,39 +127,15 @@ struct Stream {
         }
     }
 
-    // Row by row: only keys that are there are read, the others become zero.
+    // Row by row.
     __device__ __forceinline__ void copy_some(const Tile& t, int first, int least) {
         Shared& s = *m.s;
-        const FlashAttnParams& p = params.p;
-        constexpr int PIECES = DIM / 8;
-        const int lane = threadIdx.x % 32, piece = lane % PIECES;
-        const KvHead head(p, t.s, t.kv_head);
-        unsigned missing = 0;
         barrier_wait(at(s.k_empty), ring.parity);
         barrier_wait(at(s.v_empty), ring.parity);
-        for (int r = lane / PIECES; r < BLOCK_N; r += 32 / PIECES) {
-            const int j = first + r;
-            const bool seen = j >= least && j < t.s.k_len;
-            const int page = seen ? head.page(p, t.s, j / 8) : -1;
-            if (seen && page < 0) missing |= 1u << r / 8;
-            const Eight eight = head.eight(p, max(page, 0), j / 8);
-            const unsigned to = ring.stage * KV_BYTES + piece / 8 * KV_PART + swizzled(r, piece % 8);
-            const char *k = eight.k + (unsigned long long)p.k_token * (j & 7) + 16 * piece;
-            const char *v = eight.v + (unsigned long long)p.v_token * (j & 7) + 16 * piece;
-            if (p.kv_aligned) {
-                cp_async_16(m.k + to, page >= 0 ? k : head.k, page >= 0);
-                cp_async_16(m.v + to, page >= 0 ? v : head.v, page >= 0);
-            } else {
-                store_shared_128(m.k + to, page >= 0 ? fetch_16<false>(k) : uint4{});
-                store_shared_128(m.v + to, page >= 0 ? fetch_16<false>(v) : uint4{});
-            }
-        }
-        cp_async_commit();
-        cp_async_wait<0>();
-        fence_for_async();
-        missing = __reduce_or_sync(ALL_LANES, missing);
+        const unsigned to = ring.stage * KV_BYTES;
+        const unsigned missing = copy_rows<BLOCK_N>(params.p, t, first, least, m.k + to, m.v + to);
         __syncwarp();
-        if (lane == 0) {
+        if (threadIdx.x % 32 == 0) {
             s.missing[ring.stage] = missing;
             barrier_arrive(at(s.k_full));
             barrier_arrive(at(s.v_full));
@@ -217,5 +154,18 @@ __device__ __forceinline__ void stream_keys(const PrefillParams& params, const M
         stream.tile(t, s.jobs[slot].first_key, s.jobs[slot].blocks);
         __syncwarp();
         if (threadIdx.x % 32 == 0) barrier_arrive(shared_address(&s.q_empty[slot]));
+    }
+}
+
+__device__ __forceinline__ void describe_tiles(const FlashAttnParams& p, const Memory& m) {
+    Shared& s = *m.s;
+    for (int turn = 0;; turn++) {
+        const int slot = turn & 1;
+        barrier_wait(shared_address(&s.job_full[slot]), turn >> 1 & 1);
+        const bool over = s.jobs[slot].over;
+        if (!over) describe_rows(p, s.jobs[slot], s.jobs[slot].all, m.sinks + slot * BLOCK_M);
+        __syncwarp();
+        if (threadIdx.x % 32 == 0) barrier_arrive(shared_address(&s.q_full[slot]));
+        if (over) return;
     }
 }

@@ -11,13 +11,12 @@
 template <class T> __device__ __forceinline__ void prefill(const PrefillParams& params) {
     extern __shared__ __align__(128) unsigned char shared[];
     const Memory m(shared);
-    const FlashAttnParams& p = params.p;
     wait_for_predecessor();
     const int warp = threadIdx.x / 32;
     if (threadIdx.x == 0) {
         Shared& s = *m.s;
         for (int i = 0; i < 2; i++) {
-            barrier_init(shared_address(&s.q_full[i]), 1);
+            barrier_init(shared_address(&s.q_full[i]), 2); // queries; what is said of their rows
             barrier_init(shared_address(&s.job_full[i]), 1);
             barrier_init(shared_address(&s.q_empty[i]), 4 * GROUPS + 1);
             s.again[i] = 0;
@@ -35,10 +34,11 @@ template <class T> __device__ __forceinline__ void prefill(const PrefillParams& 
         give_registers<GIVEN>();
         if (warp == 4 * GROUPS) find_and_fetch(params, m);
         if (warp == 4 * GROUPS + 1) stream_keys(params, m);
-        if (warp == 4 * GROUPS + 2) check_sequences(p);
+        if (warp == 4 * GROUPS + 2) describe_tiles(params.p, m);
+        if (warp == 4 * GROUPS + 3) check_sequences(params.p);
     } else {
         take_registers<TAKEN>();
-        multiply<T>(p, m);
+        multiply<T>(params, m);
     }
 }
 

@@ -12,7 +12,7 @@ struct Keys {
 __device__ __forceinline__ Keys visible(const FlashAttnParams& p, const Sequence& s, int r) {
     const int end = s.k_len - s.q_len + r + 1;
     const int last = p.causal ? max(min(end, s.k_len), 0) : s.k_len;
-    return {p.window == 0 || p.window >= end ? 0 : min(end - int(p.window), last), last};
+    return {p.window == 0 || int(p.window) >= end ? 0 : min(end - int(p.window), last), last};
 }
 
 struct Tile {

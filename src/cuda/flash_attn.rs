@@ -34,7 +34,7 @@ impl<'a> Family<'a> {
             "sm80_prefill" => Family::Prefill,
             "sm75" => Family::Rebased,
             "simt" => Family::Simt,
-            _ if artifact.entries.contains(&c"prefill_bf16") => Family::TmaPrefill(TmaPrefill(artifact)),
+            _ if artifact.block_k > 0 => Family::TmaPrefill(TmaPrefill(artifact)),
             _ => Family::ClusterDecode(ClusterDecode(artifact)),
         }
     }
@@ -217,8 +217,9 @@ mod tests {
     use super::*;
     use crate::backend::Arch;
     use crate::cuda::choose::choose;
-    use crate::op::KvIndex;
     use crate::op::cases::Cases;
+    use crate::op::flash_attn::Window;
+    use crate::op::{KvIndex, Mask};
 
     fn device(sm: u16) -> DeviceInfo {
         DeviceInfo { name: "test".into(), arch: Arch::Sm(sm), units: 100, shared_bytes: 64 << 10 }
@@ -276,6 +277,28 @@ mod tests {
         assert!(refused(named("decode"), 90, "sm90_e4m3_8").unwrap_err().contains("made for k of f8e4m3"));
         assert!(refused(named("scales"), 90, "sm90_prefill_64").unwrap_err().contains("with scales are not taken"));
         assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
+    }
+
+    #[test]
+    fn hopper_takes_short_windows_apart() {
+        let named = |name: &str| FlashAttnSpec::cases().into_iter().find(|c| c.name == name).unwrap().op;
+        let device = DeviceInfo { shared_bytes: 232_448, ..device(90) };
+        let windowed = |window, q_heads, kv_heads| {
+            let mask = Mask::Sliding(Window::VisibleKeys(window));
+            FlashAttnSpec { mask, q_heads, kv_heads, max_q_len: 40, ..named("causal_sinks") }
+        };
+        let chosen = |op| choose(&op, &device, 80, Hint::default()).unwrap().variant();
+        assert_eq!(chosen(windowed(128, 64, 8)), "sm90_window_64");
+        assert_eq!(chosen(windowed(130, 64, 8)), "sm90_window_64");
+        assert_eq!(chosen(windowed(131, 64, 8)), "sm90_prefill_64");
+        // 64 rows are 64 queries of one head, or parts of 12 queries of six.
+        assert_eq!(chosen(windowed(128, 8, 8)), "sm90_prefill_64");
+        assert_eq!(chosen(windowed(127, 12, 2)), "sm90_prefill_64");
+        assert_eq!(chosen(windowed(122, 12, 2)), "sm90_window_64");
+        assert_eq!(chosen(FlashAttnSpec { out: DType::F32, ..windowed(128, 64, 8) }), "sm80_prefill");
+        let hint = Hint { variant: Some("sm90_window_64"), ..Hint::default() };
+        let refused = choose(&named("causal_sinks"), &device, 80, hint).unwrap_err().to_string();
+        assert!(refused.contains("this mask has none"), "{refused}");
     }
 
     #[test]

@@ -31,3 +31,15 @@ __device__ __forceinline__ void bulk_load(unsigned to, const void* from, unsigne
                  "r"(bytes), "r"(barrier)
                  : "memory");
 }
+
+// From shared memory, of which `wait_stores` says when it has been read. Written before by threads that fenced for the copy engine.
+__device__ __forceinline__ void tma_store(const TensorMap* map, int x, int y, int z, int w, unsigned from) {
+    asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3, %4}], [%5];" ::"l"(map), "r"(x), "r"(y),
+                 "r"(z), "r"(w), "r"(from)
+                 : "memory");
+}
+
+__device__ __forceinline__ void commit_stores() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+
+// Until what this thread's stores read has been read.
+__device__ __forceinline__ void wait_stores() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }

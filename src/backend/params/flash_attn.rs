@@ -83,7 +83,7 @@ impl Params {
             pages_stride: pages.as_ref().map_or(0, |v| v.info().row_stride as i64),
             lse: address(&args.lse),
             status: address(&args.status),
-            window: op.mask.window().map_or(0, |w| i64::try_from(w).unwrap_or(i64::MAX)),
+            window: op.mask.window().map_or(0, |w| i32::try_from(w).unwrap_or(i32::MAX).into()),
             sequences: op.sequences as i32,
             q_tokens: op.q_tokens as i32,
             max_q_len: op.max_q_len as i32,
@@ -117,6 +117,11 @@ impl Params {
     /// The same of queries.
     pub(crate) fn q_aligned(&self) -> bool {
         self.q_aligned != 0
+    }
+
+    /// The same of results.
+    pub(crate) fn out_aligned(&self) -> bool {
+        self.out_aligned != 0
     }
 
     /// Is there a status word for faults?

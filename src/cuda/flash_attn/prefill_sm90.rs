@@ -1,4 +1,5 @@
-//! The prefill variants of compute capability 9.0: persistent blocks, keys and values by the copy engine.
+//! The prefill variants of compute capability 9.0: persistent blocks, keys and values by the copy engine. Those for short windows
+//! have all keys of a tile in shared memory together.
 
 use super::grid::packed_rows;
 use crate::backend::params::flash_attn::Params;
@@ -12,27 +13,33 @@ use crate::tensor::View;
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
 
-/// Mirrors `PrefillParams` in flash_attn/prefill_sm90.cuh.
+/// Mirrors `PrefillParams` in flash_attn/job_sm90.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct PrefillParams {
     q: TensorMap,
     k: TensorMap,
     v: TensorMap,
+    out: TensorMap,
     p: Params,
     q_mapped: u32,
-    unused: [u32; 13],
+    out_mapped: u32,
+    unused: [u32; 12],
 }
 
-const _: () = assert!(size_of::<PrefillParams>() == 768);
+const _: () = assert!(size_of::<PrefillParams>() == 896);
 
 /// Rows that a decode reads the keys for once.
 const FEW_ROWS: usize = 16;
 /// Elements of a row of shared memory, 128 bytes.
 const PART: u32 = 64;
-/// `BARRIER_BYTES` and the alignment of prefill_sm90.cuh.
+/// `BARRIER_BYTES` and the alignment of prefill_sm90.cuh and window_sm90.cuh.
 const BARRIER_BYTES: u32 = 512;
 const ALIGNMENT: u32 = 1024;
+/// Query rows of a warpgroup.
+const GROUP_ROWS: u32 = 64;
+/// Neighbouring keys of a page that a window's tile is made of.
+const EIGHT: usize = 8;
 
 /// A variant of this kind.
 #[derive(Clone, Copy)]
@@ -50,6 +57,38 @@ impl TmaPrefill<'_> {
         if group > 1 << 16 {
             return Err(format!("takes up to 2^16 query heads a key head, these are {group}"));
         }
+        if op.out != op.q {
+            return Err(format!("writes the type of `q`, {}, not {}", op.q, op.out));
+        }
+        if self.is_for_windows() { self.window_fits(op, group.max(1)) } else { Ok(()) }
+    }
+
+    fn is_for_windows(self) -> bool {
+        self.0.entries.contains(&c"window_bf16")
+    }
+
+    /// `KEYS` of window_sm90.cuh: warpgroups with 8 queries each begin 8 keys apart.
+    fn window_keys(self) -> u32 {
+        self.0.block_n + EIGHT as u32 * (self.0.block_m / GROUP_ROWS).saturating_sub(1)
+    }
+
+    /// Are there as many keys as a warpgroup sees, and as a tile does?
+    fn window_fits(self, op: &FlashAttnSpec, group: usize) -> Result<(), String> {
+        let Some(window) = op.mask.window() else { return Err("made for sliding windows, this mask has none".into()) };
+        for (rows, keys) in [(GROUP_ROWS, self.0.block_n), (self.0.block_m, self.window_keys())] {
+            // Rows may begin inside a query, keys inside an eight.
+            let queries = if (rows as usize).is_multiple_of(group) {
+                rows as usize / group
+            } else {
+                (rows as usize - 1) / group + 2
+            };
+            let most = (keys as usize + 2).saturating_sub(queries + EIGHT);
+            if window > most {
+                return Err(format!(
+                    "made for windows of up to {most} keys at {group} query heads a key head, it is {window}"
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -64,10 +103,12 @@ impl TmaPrefill<'_> {
         }
     }
 
-    /// `SHARED_BYTES` of prefill_sm90.cuh.
+    /// `SHARED_BYTES` of prefill_sm90.cuh and window_sm90.cuh: queries, keys and values, results, sinks.
     pub(super) fn shared_bytes(self) -> u32 {
         let Artifact { block_m, block_n, block_k, stages, .. } = *self.0;
-        ALIGNMENT + 2 * block_k * (2 * block_m + 2 * stages * block_n) + BARRIER_BYTES
+        let (tiles, keys) =
+            if self.is_for_windows() { (stages, stages * self.window_keys()) } else { (2, stages * block_n) };
+        ALIGNMENT + 2 * block_k * ((tiles + 1) * block_m + 2 * keys) + 4 * tiles * block_m + BARRIER_BYTES
     }
 
     pub(super) fn launch(
@@ -83,9 +124,16 @@ impl TmaPrefill<'_> {
         if p.kv_aligned() && op.store.slots() > 0 {
             (params.k, params.v) = (self.map(op, &args.k)?, self.map(op, &args.v)?);
         }
+        // A box is whole queries.
         let group = op.q_heads / op.kv_heads.max(1);
-        if p.q_aligned() && op.q_tokens > 0 && self.0.block_m.is_multiple_of(group as u32) {
-            (params.q, params.q_mapped) = (self.map_of_queries(op, &args.q)?, 1);
+        let mapped = |aligned, rows: u32| aligned && op.q_tokens > 0 && rows.is_multiple_of(group as u32);
+        if mapped(p.q_aligned(), self.0.block_m) {
+            let stride = args.q.info().row_stride;
+            (params.q, params.q_mapped) = (map_of_rows(op, *args.q.mem(), op.q, stride, self.0.block_m)?, 1);
+        }
+        if mapped(p.out_aligned(), GROUP_ROWS) {
+            let stride = args.out.info().row_stride;
+            (params.out, params.out_mapped) = (map_of_rows(op, *args.out.mem(), op.out, stride, GROUP_ROWS)?, 1);
         }
         let shape = Shape { shared: self.shared_bytes(), overlap: true, ..Shape::default() };
         plan.record_as(
@@ -95,15 +143,6 @@ impl TmaPrefill<'_> {
             stream,
             &params,
         )
-    }
-
-    /// {elements, heads of a key head, key heads, tokens}; a box is a tile: whole queries.
-    fn map_of_queries(self, op: &FlashAttnSpec, q: &View<'_, Cuda>) -> Result<TensorMap, Error> {
-        let (group, head) = (op.q_heads / op.kv_heads.max(1), 2 * op.head_dim);
-        let dims = [op.head_dim, group, op.kv_heads, op.q_tokens];
-        let strides = [head, head * group, 2 * q.info().row_stride];
-        let shape_of_box = [PART, group as u32, 1, self.0.block_m / (group as u32).max(1)];
-        TensorMap::new(*q.mem(), op.q, dims, strides, shape_of_box, Swizzle::Bytes128)
     }
 
     /// {elements, heads, tokens of a page, pages}; a box is what lies together however a block of keys and the pages meet.
@@ -117,10 +156,21 @@ impl TmaPrefill<'_> {
             KvStore::Paged { pages, page_size, .. } => (page_size, pages, [head, head * op.kv_heads, row]),
         };
         let keys = match op.store {
+            KvStore::Packed { .. } if self.is_for_windows() => self.window_keys(),
             KvStore::Packed { .. } => self.0.block_n,
+            KvStore::Paged { .. } if self.is_for_windows() => EIGHT as u32,
             KvStore::Paged { page_size, .. } => 1 << self.0.block_n.trailing_zeros().min(page_size.trailing_zeros()),
         };
         let dims = [op.head_dim, op.kv_heads, tokens, pages];
         TensorMap::new(*of.mem(), op.kv, dims, strides, [PART, 1, keys, 1], Swizzle::Bytes128)
     }
+}
+
+/// Of queries or results: {elements, heads of a key head, key heads, tokens}; a box is `rows` rows of a tile.
+fn map_of_rows(op: &FlashAttnSpec, base: u64, dtype: DType, row_stride: usize, rows: u32) -> Result<TensorMap, Error> {
+    let (group, head) = (op.q_heads / op.kv_heads.max(1), 2 * op.head_dim);
+    let dims = [op.head_dim, group, op.kv_heads, op.q_tokens];
+    let strides = [head, head * group, 2 * row_stride];
+    let shape_of_box = [PART, group as u32, 1, rows / (group as u32).max(1)];
+    TensorMap::new(base, dtype, dims, strides, shape_of_box, Swizzle::Bytes128)
 }

@@ -76,6 +76,23 @@ fn masks_and_sinks() -> Vec<Case<FlashAttnSpec>> {
         cases.push(Case::usual(format!("lse_{name}_no_sinks"), FlashAttnSpec { lse, sinks: None, ..BASE }));
     }
     cases.push(Case::usual("sinks_f32", FlashAttnSpec { sinks: Some(DType::F32), ..BASE }));
+    // As long as a tile's keys, so that the copy engine takes them; beginning inside a page.
+    let tiles = FlashAttnSpec {
+        sequences: 4,
+        q_tokens: 400,
+        max_q_len: 300,
+        max_k_len: 350,
+        q_heads: 8,
+        kv_heads: 1,
+        mask: Mask::Sliding(Window::VisibleKeys(128)),
+        store: KvStore::Packed { tokens: 720 },
+        ..BASE
+    };
+    cases.push(Case::usual("tiles_window", tiles));
+    let store = KvStore::Paged { pages: 91, page_size: 16, layout: PageLayout::Nhd };
+    let paged_tiles = FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages: 22 }, ..tiles };
+    cases.push(Case::usual("tiles_window_paged", paged_tiles));
+    cases.push(Case::usual("tiles_paged", FlashAttnSpec { mask: Mask::Causal, ..paged_tiles }));
     cases
 }
 
