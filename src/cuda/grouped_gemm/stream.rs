@@ -44,12 +44,6 @@ impl<'a> Streamed<'a> {
         }
     }
 
-    /// # Errors
-    /// That it is not chosen yet, in words.
-    pub(super) fn suits(self) -> Result<(), String> {
-        Err("not chosen: not measured in the library yet".into())
-    }
-
     /// The layout in stream_sm90.cu, then rows of `a`: those of two slots, if they fit.
     pub(super) fn shared_bytes(self, op: &GroupedGemmSpec) -> u32 {
         let Artifact { block_m, block_k, stages, warps, .. } = *self.0;
