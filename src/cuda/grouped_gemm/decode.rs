@@ -1,7 +1,6 @@
 //! The MXFP4 variants for few rows an expert on compute capability 9.0: one kernel that gathers as it goes, and a pass that
 //! combines.
 
-use crate::backend::Hint;
 use crate::backend::params::grouped_gemm::Params;
 use crate::cuda::plan::Plan;
 use crate::cuda::{Cuda, Stream};
@@ -25,18 +24,6 @@ impl<'a> Decode<'a> {
     /// `None` for other kinds.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
         artifact.entries.contains(&c"grouped_gemm_decode").then_some(Decode(artifact))
-    }
-
-    /// Rows lie unevenly: where they are nearly a tile on average, half of the experts need two. Measured on an H200.
-    ///
-    /// # Errors
-    /// Where an expert has too many rows, in words.
-    pub(super) fn suits(self, op: &GroupedGemmSpec, hint: Hint<'_>) -> Result<(), String> {
-        let (each, most) = (super::rows_each(op, hint), self.0.block_m as usize * 3 / 4);
-        if each > most {
-            return Err(format!("is for up to {most} rows an expert, these are {each}"));
-        }
-        Ok(())
     }
 
     /// The layout in front of `Stages` of decode_sm90.cu.

@@ -277,7 +277,7 @@ mod tests {
     fn tiles_grow_with_the_rows_an_expert_has() {
         let names =
             [1, 64, 256, 512, 1024, 8192].map(|tokens| chosen(&up(tokens * 4, WeightFormat::Mxfp4Tiled), 90, None));
-        let (few, large) = ("sm90_decode_16", "sm90_prefill_192");
+        let (few, large) = ("sm90_stream_16", "sm90_prefill_192");
         let wanted = [few, few, "sm90_prefill_48", "sm90_prefill_96", large, large];
         assert_eq!(names.map(Result::unwrap), wanted);
     }
