@@ -10,7 +10,7 @@
 //!
 //! What is not visible is never read as a number: unused slots may hold NaN, table entries outside the window anything.
 //! A sequence's result depends on its own rows, keys and lengths and on the plan, not on its neighbours; across plans of other
-//! batch sizes too where [`FlashAttnSpec::splits`] says in how many shares its keys are taken.
+//! batch sizes too where `FlashAttnSpec::splits` says in how many shares its keys are taken.
 //! Bad lengths, offsets and pages: [`Fault::Length`](super::Fault::Length), [`Fault::Offsets`](super::Fault::Offsets),
 //! [`Fault::Page`](super::Fault::Page).
 
