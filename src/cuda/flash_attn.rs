@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(chosen(1, 32768), ("sm90_one_16", 8));
         assert_eq!(chosen(8, 8192), ("sm90_one_16", 2));
         assert_eq!(chosen(32, 8192), ("sm90_one_8", 1));
-        assert_eq!(chosen(64, 8192), ("sm90_one_4", 1));
+        assert_eq!(chosen(64, 8192), ("sm90_decode_4", 1));
         for (sequences, keys) in [(1, 1024), (1, 32768), (8, 8192), (64, 8192)] {
             assert_eq!(chosen_of(sequences, keys, Some(5)), ("sm90_one_8", 5));
         }

@@ -73,7 +73,14 @@ impl ClusterDecode<'_> {
     /// Why not, in words.
     pub(super) fn suits(self, op: &FlashAttnSpec, device: &DeviceInfo) -> Result<(), String> {
         let wanted = self.wanted_warps(op, device);
-        if self.0.warps == wanted { Ok(()) } else { Err(format!("{wanted} warps a block are faster here")) }
+        if self.0.warps != wanted {
+            return Err(format!("{wanted} warps a block are faster here"));
+        }
+        // Launches that overlap take memory from each other where each of them has enough to do.
+        if wanted == 4 && self.one() && !self.e4m3() && seen(op) > FEW_KEYS {
+            return Err("sm90_decode_4 is faster for many sequences of many keys".into());
+        }
+        Ok(())
     }
 
     /// Sixteen a multiprocessor, in as few blocks as there are sequences and heads for.
