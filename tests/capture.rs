@@ -9,14 +9,15 @@ use dropless::testing::harness::{self, Options};
 use dropless::testing::random::Random;
 use dropless::testing::{Filter, Report, Status};
 
-/// Nothing failed, something passed; only f64, which is the oracle's, was skipped.
+/// Nothing failed, something passed. Skipped: f64, which is the oracle's, and caches of f8e4m3 with their scales where a backend has none.
 fn assert_replays(report: &Report) {
     for row in report.rows.iter().filter(|r| r.status != Status::Passed) {
         println!("{} {} {} on {}: {}", row.status, row.op, row.case, row.backend, row.message);
     }
     println!("{report}");
     assert!(report.ok() && report.count(Status::Passed) > 0, "{report}");
-    let unexpected = report.with(Status::Skipped).filter(|r| !r.message.contains("f64")).count();
+    let known = |message: &str| ["f64", "f8e4m3", "keys and values with scales"].iter().any(|k| message.contains(k));
+    let unexpected = report.with(Status::Skipped).filter(|r| !known(&r.message)).count();
     assert_eq!(unexpected, 0, "{report}");
 }
 
