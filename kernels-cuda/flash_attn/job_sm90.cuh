@@ -24,7 +24,9 @@ struct PrefillParams {
 };
 static_assert(sizeof(PrefillParams) == 896, "mirrored in Rust");
 
-// A tile on its way through the block.
+// A tile on its way through the block. Where lanes read or write shared memory themselves, each arrives at the barrier that passes it
+// on: one lane behind __syncwarp would do, but racecheck sees those that arrive alone. What wgmma and the copy engine read and write
+// needs one lane of a warp.
 struct Job {
     Tile t;
     TileRows rows;

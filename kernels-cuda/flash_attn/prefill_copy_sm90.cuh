@@ -30,19 +30,19 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
     const Divider heads(p.store.heads);
     const int items = finder.all * p.store.heads, lane = threadIdx.x % 32, box = p.store.layout == PACKED ? 8 : keys_together(p);
     int held = 0, held_before = 0; // items of the last turn and the one before, which had this slot
+    auto again = [&](int slot) { return __shfl_sync(ALL_LANES, lane == 0 ? s.again[slot] : 0, 0); };
     for (int n = 0, turn = 0;; turn++) {
         const int slot = turn & 1;
         barrier_wait(shared_address(&s.q_empty[slot]), (turn >> 1 & 1) ^ 1);
         int item = nth_item(n);
         // Tiles whose maxima overflowed come round again. Before the end both slots must have been looked at.
-        int from = s.again[slot] ? slot : -1;
+        int from = again(slot) ? slot : -1;
         if (from < 0 && item >= items && turn > 0) {
             barrier_wait(shared_address(&s.q_empty[slot ^ 1]), (turn - 1) >> 1 & 1);
-            if (s.again[slot ^ 1]) from = slot ^ 1;
+            if (again(slot ^ 1)) from = slot ^ 1;
         }
         if (from >= 0) item = from == slot ? held_before : held;
         else n++;
-        __syncwarp();
         Job job = {{}, {}, {}, 0, 0, from >= 0, 1};
         if (item < items) {
             const int nth = heads.divide(item);
@@ -57,11 +57,14 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
             barrier_arrive(shared_address(&s.job_full[slot]));
         }
         held_before = held, held = item;
+        const unsigned full = shared_address(&s.q_full[slot]);
         if (job.over) {
-            if (lane == 0) barrier_arrive(shared_address(&s.q_full[slot]));
+            if (lane == 0) barrier_arrive(full);
+            barrier_arrive(full);
             return;
         }
-        fetch_queries(params, job, m.q + slot * Q_BYTES, shared_address(&s.q_full[slot]));
+        fetch_queries(params, job, m.q + slot * Q_BYTES, full);
+        barrier_arrive(full);
     }
 }
 
@@ -152,8 +155,7 @@ __device__ __forceinline__ void stream_keys(const PrefillParams& params, const M
         if (s.jobs[slot].over) return;
         const Tile t = s.jobs[slot].t;
         stream.tile(t, s.jobs[slot].first_key, s.jobs[slot].blocks);
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) barrier_arrive(shared_address(&s.q_empty[slot]));
+        barrier_arrive(shared_address(&s.q_empty[slot]));
     }
 }
 
@@ -162,10 +164,12 @@ __device__ __forceinline__ void describe_tiles(const FlashAttnParams& p, const M
     for (int turn = 0;; turn++) {
         const int slot = turn & 1;
         barrier_wait(shared_address(&s.job_full[slot]), turn >> 1 & 1);
+        // Through already, for who finds tiles: waited for here too because sinks lie there that others read.
+        barrier_wait(shared_address(&s.q_empty[slot]), (turn >> 1 & 1) ^ 1);
         const bool over = s.jobs[slot].over;
         if (!over) describe_rows(p, s.jobs[slot], s.jobs[slot].all, m.sinks + slot * BLOCK_M);
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) barrier_arrive(shared_address(&s.q_full[slot]));
+        barrier_arrive(shared_address(&s.q_full[slot]));
         if (over) return;
+        barrier_arrive(shared_address(&s.q_empty[slot]));
     }
 }

@@ -32,6 +32,13 @@ template <class T> struct Multiplier : ThreadRows {
     __device__ __forceinline__ unsigned at(unsigned long long (&barriers)[STAGES], const Ring<STAGES>& ring) const {
         return shared_address(&barriers[ring.stage]);
     }
+    // Of the keys at hand. Read by the lane that leaves them alone, because the others do not say when they have.
+    __device__ __forceinline__ unsigned missing() const {
+        unsigned bits = 0;
+        if (lane == 0) bits = m.s->missing[keys.stage];
+        return __shfl_sync(ALL_LANES, bits, 0);
+    }
+
     __device__ __forceinline__ void leave(unsigned long long (&barriers)[STAGES], const Ring<STAGES>& ring) const {
         if (lane == 0) barrier_arrive(at(barriers, ring));
     }
@@ -122,12 +129,12 @@ template <class T> struct Multiplier : ThreadRows {
         {
             Scores s;
             barrier_wait(at(shared.k_full, keys), keys.parity);
-            const unsigned missing = shared.missing[keys.stage];
             multiply_keys(s);
+            const unsigned gone = missing();
             wgmma_wait<0>();
             hold(s);
             leave(shared.k_empty, keys), keys.next();
-            mask(s, key, missing);
+            mask(s, key, gone);
             raise(s, shrink);
             soften<0, N / 2>(s);
             round(s);
@@ -136,14 +143,14 @@ template <class T> struct Multiplier : ThreadRows {
         for (key -= N; key >= first_key; key -= N) {
             Scores s;
             barrier_wait(at(shared.k_full, keys), keys.parity);
-            const unsigned missing = shared.missing[keys.stage];
             multiply_keys(s);
             multiply_values();
+            const unsigned gone = missing();
             wgmma_wait<1>();
             hold(s);
             leave(shared.k_empty, keys), keys.next();
             bool moved = false;
-            mask(s, key, missing);
+            mask(s, key, gone);
             if (key >= fixed) moved = raise(s, shrink);
             constexpr int BEFORE = N / 2 * 8 / 16 & ~3; // taken before the values must be through, the others behind
             const Ring<STAGES> used = values;
@@ -191,7 +198,7 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
         mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
         if (!follow && (mine.overflowed(0) || mine.overflowed(1))) s.again[slot] = 1;
         mine.store(T{}, job, m.sinks + slot * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * PARTS * OUT_PART);
-        __syncwarp();
-        if (mine.lane == 0) barrier_arrive(shared_address(&s.q_empty[slot]));
+        __syncwarp(); // wgmma is next
+        barrier_arrive(shared_address(&s.q_empty[slot]));
     }
 }

@@ -16,9 +16,9 @@ template <class T> __device__ __forceinline__ void prefill(const PrefillParams& 
     if (threadIdx.x == 0) {
         Shared& s = *m.s;
         for (int i = 0; i < 2; i++) {
-            barrier_init(shared_address(&s.q_full[i]), 2); // queries; what is said of their rows
+            barrier_init(shared_address(&s.q_full[i]), 1 + 2 * 32); // queries; who fetched and who described them
             barrier_init(shared_address(&s.job_full[i]), 1);
-            barrier_init(shared_address(&s.q_empty[i]), 4 * GROUPS + 1);
+            barrier_init(shared_address(&s.q_empty[i]), 32 * (4 * GROUPS + 2)); // all but who finds tiles
             s.again[i] = 0;
         }
         for (int i = 0; i < STAGES; i++) {

@@ -74,8 +74,7 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         if (lane == 0) (Job&)to = job;
         __syncwarp();
         if (!job.over) describe_rows(p, job, to.all, m.sinks + stage * BLOCK_M);
-        __syncwarp();
-        if (lane == 0) barrier_arrive(k_full);
+        barrier_arrive(k_full);
         if (job.over) return;
     }
 }

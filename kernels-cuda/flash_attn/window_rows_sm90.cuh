@@ -87,7 +87,7 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
         wgmma_wait<0>();
         hold(mine.o);
         mine.store(T{}, job, m.sinks + stage * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * OUT_PART);
-        __syncwarp();
-        if (mine.lane == 0) barrier_arrive(shared_address(&s.empty[stage]));
+        __syncwarp(); // wgmma is next
+        barrier_arrive(shared_address(&s.empty[stage]));
     }
 }

@@ -14,9 +14,9 @@ template <class T> __device__ __forceinline__ void attend_window(const PrefillPa
     const int warp = threadIdx.x / 32;
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
-            barrier_init(shared_address(&m.s->k_full[i]), 3); // queries; keys; what is said of the tile
+            barrier_init(shared_address(&m.s->k_full[i]), 2 + 32); // queries; keys; what is said of the tile
             barrier_init(shared_address(&m.s->v_full[i]), 1);
-            barrier_init(shared_address(&m.s->empty[i]), 4 * GROUPS);
+            barrier_init(shared_address(&m.s->empty[i]), 128 * GROUPS);
         }
         barrier_init_fence();
     }
