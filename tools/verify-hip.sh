@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `dropless verify --backend hip` without an AMD GPU: its runtime library is a stand-in that interprets the compiled kernels.
-# Arguments go to verify. DROPLESS_GFX names the target: gfx90a, gfx942 (the default) or gfx950. Needs llvm 22.
+# Arguments go to verify. DROPLESS_GFX names the target: gfx90a, gfx942 (the default), gfx950, gfx1100 or gfx1201. Needs llvm 22.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"

@@ -3,7 +3,7 @@
 use crate::instruction::{Flow, Instruction, Run, Step};
 use crate::launch::Block;
 use crate::scalar::short;
-use crate::wave::{VCC, Wave};
+use crate::wave::Wave;
 
 fn compare(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32) -> bool) -> Step {
     w.condition = f(w.scalar_of(&i.operands[0])?, w.scalar_of(&i.operands[1])?);
@@ -18,6 +18,10 @@ fn compare_short(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32) -> bool) ->
 
 fn branch(w: &Wave, i: &Instruction, take: impl Fn(&Wave) -> bool) -> Step {
     Ok(if take(w) { Flow::Jump(i.target) } else { Flow::Next })
+}
+
+fn no_effect(_: &mut Wave, _: &Instruction, _: &mut Block<'_>) -> Step {
+    Ok(Flow::Next)
 }
 
 fn always(_: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
@@ -40,20 +44,44 @@ macro_rules! run {
 
 pub fn find(name: &str) -> Option<Run> {
     Some(match name {
-        "s_nop" | "s_setprio" | "s_sleep" => |_, _, _| Ok(Flow::Next),
-        "s_waitcnt" => |w, i, _| {
+        // Hints, wait states and caches, of which there are none here.
+        "s_nop" | "s_setprio" | "s_sleep" | "s_clause" | "s_delay_alu" | "s_set_inst_prefetch_distance" => no_effect,
+        "s_waitcnt_depctr" | "s_wait_alu" | "buffer_gl0_inv" | "global_inv" => no_effect,
+        // The one message that is known: no vector register is needed any more, just before the end.
+        "s_sendmsg" => no_effect,
+        // Fills the space behind a kernel.
+        "s_code_end" => |_, _, _| Err("runs past the end of the kernel".into()),
+        "s_waitcnt"
+        | "s_waitcnt_vscnt"
+        | "s_wait_loadcnt"
+        | "s_wait_storecnt"
+        | "s_wait_dscnt"
+        | "s_wait_kmcnt"
+        | "s_wait_loadcnt_dscnt"
+        | "s_wait_storecnt_dscnt" => |w, i, _| {
             w.waits.wait(i.modifiers.waits);
             Ok(Flow::Next)
         },
-        "s_barrier" => |_, _, _| Ok(Flow::Barrier),
+        "s_barrier" => |w, _, _| {
+            w.signal();
+            Ok(Flow::Barrier)
+        },
+        "s_barrier_signal" => |w, _, _| {
+            w.signal();
+            Ok(Flow::Next)
+        },
+        "s_barrier_wait" => |w, _, _| match w.signalled {
+            Some(_) => Ok(Flow::Barrier),
+            None => Err("waits at a barrier that it has not signalled".into()),
+        },
         "s_endpgm" => |_, _, _| Ok(Flow::End),
         "s_branch" => always,
         "s_cbranch_scc0" => run!(branch, |w| !w.condition),
         "s_cbranch_scc1" => run!(branch, |w| w.condition),
         "s_cbranch_execz" => run!(branch, |w| w.exec() == 0),
         "s_cbranch_execnz" => run!(branch, |w| w.exec() != 0),
-        "s_cbranch_vccz" => run!(branch, |w| w.pair(VCC) == 0),
-        "s_cbranch_vccnz" => run!(branch, |w| w.pair(VCC) != 0),
+        "s_cbranch_vccz" => run!(branch, |w| w.vcc() == 0),
+        "s_cbranch_vccnz" => run!(branch, |w| w.vcc() != 0),
         "s_cmp_eq_i32" | "s_cmp_eq_u32" => run!(compare, |a, b| a == b),
         "s_cmp_lg_i32" | "s_cmp_lg_u32" => run!(compare, |a, b| a != b),
         "s_cmp_gt_i32" => run!(compare, |a, b| a as i32 > b as i32),
@@ -78,6 +106,17 @@ pub fn find(name: &str) -> Option<Run> {
         "s_cmpk_ge_u32" => run!(compare_short, |a, b| a >= b),
         "s_cmpk_lt_u32" => run!(compare_short, |a, b| a < b),
         "s_cmpk_le_u32" => run!(compare_short, |a, b| a <= b),
+        "s_cmp_lt_f32" => run!(compare, |a, b| f32::from_bits(a) < f32::from_bits(b)),
+        "s_cmp_le_f32" => run!(compare, |a, b| f32::from_bits(a) <= f32::from_bits(b)),
+        "s_cmp_gt_f32" => run!(compare, |a, b| f32::from_bits(a) > f32::from_bits(b)),
+        "s_cmp_ge_f32" => run!(compare, |a, b| f32::from_bits(a) >= f32::from_bits(b)),
+        "s_cmp_eq_f32" => run!(compare, |a, b| f32::from_bits(a) == f32::from_bits(b)),
+        "s_cmp_neq_f32" => run!(compare, |a, b| f32::from_bits(a) != f32::from_bits(b)),
+        // Not so, which is true of NaN.
+        "s_cmp_nlt_f32" => run!(compare, |a, b| !(f32::from_bits(a) < f32::from_bits(b))),
+        "s_cmp_nle_f32" => run!(compare, |a, b| !(f32::from_bits(a) <= f32::from_bits(b))),
+        "s_cmp_ngt_f32" => run!(compare, |a, b| !(f32::from_bits(a) > f32::from_bits(b))),
+        "s_cmp_nge_f32" => run!(compare, |a, b| !(f32::from_bits(a) >= f32::from_bits(b))),
         "s_bitcmp0_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 0),
         "s_bitcmp1_b32" => run!(compare, |a, b| a >> (b & 31) & 1 == 1),
         _ => return None,

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 fn finish(w: &mut Wave, i: &Instruction, truth: impl Fn(usize) -> bool) -> Step {
     let mask = (0..LANES).fold(0, |mask, l| mask | u64::from(truth(l)) << l) & w.exec();
-    w.set_scalar_pair(&i.operands[0], mask)?;
+    w.set_mask(&i.operands[0], mask)?;
     Ok(Flow::Next)
 }
 
@@ -85,10 +85,11 @@ macro_rules! integers {
 }
 
 pub fn find(name: &str) -> Option<Run> {
-    if name == "v_cmp_class_f32" {
+    let name = name.strip_prefix("v_cmpx_").or_else(|| name.strip_prefix("v_cmp_"))?;
+    if name == "class_f32" {
         return Some(run!(words, |a, classes| classes >> class(a) & 1 == 1));
     }
-    let (relation, kind) = name.strip_prefix("v_cmp_")?.split_once('_')?;
+    let (relation, kind) = name.split_once('_')?;
     Some(match kind {
         "i32" => integers!(words, relation, u32, i32),
         "u32" => integers!(words, relation, u32, u32),

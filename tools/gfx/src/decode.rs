@@ -1,8 +1,12 @@
 //! From lines of the disassembly to instructions.
 
-use crate::instruction::{Instruction, Place, Run};
+use crate::instruction::{Instruction, Operand, Part, Place, Run, Unused};
 use crate::listing::{Line, arguments};
-use crate::{branch, compare, convert, divide, float, global, integer, lanes, lds, matrix, packed, scalar, wide};
+use crate::wave::{EXEC, VCC};
+use crate::{
+    branch, compare, convert, divide, dual, float, global, integer, lanes, lds, matrix, packed, scalar, scalar_float,
+    wide,
+};
 use std::collections::HashMap;
 
 /// The instructions of a code object.
@@ -23,9 +27,10 @@ const fn family(find: fn(&str) -> Option<Run>, signs: bool, halves: bool) -> Fam
     Family { find, signs, halves }
 }
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     family(branch::find, false, false),
     family(scalar::find, false, false),
+    family(scalar_float::find, false, false),
     family(integer::find, false, false),
     family(wide::find, false, false),
     family(float::find, true, false),
@@ -39,17 +44,43 @@ const FAMILIES: [Family; 13] = [
     family(matrix::find, false, false),
 ];
 
+/// Instructions whose operands change nothing here.
+const NO_OPERANDS: [&str; 15] = [
+    "s_nop",
+    "s_endpgm",
+    "s_code_end",
+    "s_barrier",
+    "s_sleep",
+    "s_setprio",
+    "s_clause",
+    "s_delay_alu",
+    "s_set_inst_prefetch_distance",
+    "s_waitcnt_depctr",
+    "s_wait_alu",
+    "buffer_gl0_inv",
+    "global_inv",
+    "s_waitcnt_vscnt",
+    "s_wait_storecnt",
+];
+
+/// Instructions that are known with these operands alone.
+const ONE_MEANING: [(&str, &str); 3] = [
+    ("s_barrier_signal", "-1"), // the barrier of the block, among others
+    ("s_barrier_wait", "0xffff"),
+    ("s_sendmsg", "sendmsg(MSG_DEALLOC_VGPRS)"),
+];
+
 impl Program {
-    /// Decodes a listing.
+    /// Decodes a listing for a target.
     ///
     /// # Errors
     /// The instruction that is not known, and where it is.
-    pub fn new(lines: &[Line<'_>]) -> Result<Self, String> {
+    pub fn new(lines: &[Line<'_>], arch: &str) -> Result<Self, String> {
         let at: HashMap<u64, usize> = lines.iter().enumerate().map(|(i, l)| (l.address, i)).collect();
         let mut instructions = Vec::with_capacity(lines.len());
         for line in lines {
             let said = |e: String| format!("{:#x}: {} {}: {e}", line.address, line.name, line.arguments);
-            instructions.push(decode(line, &at).map_err(said)?);
+            instructions.push(decode(line, &at, !arch.starts_with("gfx9")).map_err(said)?);
         }
         Ok(Program { instructions, at })
     }
@@ -60,7 +91,8 @@ impl Program {
     }
 }
 
-fn decode(line: &Line<'_>, at: &HashMap<u64, usize>) -> Result<Instruction, String> {
+/// `rdna` says that it is an instruction of gfx11 or gfx12.
+fn decode(line: &Line<'_>, at: &HashMap<u64, usize>, rdna: bool) -> Result<Instruction, String> {
     let text = format!("{} {}", line.name, line.arguments);
     let mut new = Instruction {
         run: |_, _, _| Err("not decoded".into()),
@@ -69,7 +101,20 @@ fn decode(line: &Line<'_>, at: &HashMap<u64, usize>) -> Result<Instruction, Stri
         target: 0,
         address: line.address,
         text,
+        pair: Vec::new(),
     };
+    if let Some((first, second)) = line.arguments.split_once("::") {
+        let first = Line { address: line.address, name: line.name, arguments: first.trim() };
+        let (name, arguments) = second.trim().split_once(' ').ok_or("has no second half")?;
+        let second = Line { address: line.address, name, arguments };
+        for half in [first, second] {
+            let name = format!("v_{}", half.name.strip_prefix("v_dual_").ok_or("is not known as one of two")?);
+            new.pair.push(decode(&Line { name: &name, ..half }, at, rdna)?);
+        }
+        new.operands = new.pair.iter().flat_map(|half| half.operands.clone()).collect();
+        new.run = dual::run;
+        return Ok(new);
+    }
     let base = ["_e32", "_e64", "_sdwa"].iter().find_map(|s| line.name.strip_suffix(s)).unwrap_or(line.name);
     let family = FAMILIES.iter().find_map(|f| (f.find)(base).map(|run| (f, run)));
     let (family, run) = family.ok_or("is not known")?;
@@ -78,10 +123,18 @@ fn decode(line: &Line<'_>, at: &HashMap<u64, usize>) -> Result<Instruction, Stri
         new.target = target(line, at)?;
         return Ok(new);
     }
-    if matches!(line.name, "s_nop" | "s_endpgm" | "s_barrier" | "s_sleep" | "s_setprio") {
+    if NO_OPERANDS.contains(&line.name) {
         return Ok(new);
     }
+    if let Some((_, wanted)) = ONE_MEANING.iter().find(|(name, _)| *name == line.name) {
+        return if line.arguments == *wanted { Ok(new) } else { Err("means something that is not known".into()) };
+    }
     (new.operands, new.modifiers) = arguments(line.name, line.arguments)?;
+    if rdna {
+        implied(base, &mut new)?;
+    } else if base.starts_with("v_cmpx_") {
+        return Err("is known of gfx11 and gfx12 alone".into());
+    }
     let m = &new.modifiers;
     if !family.signs && new.operands.iter().any(|o| o.negative || o.absolute) {
         return Err("does not know changed signs".into());
@@ -94,6 +147,29 @@ fn decode(line: &Line<'_>, at: &HashMap<u64, usize>) -> Result<Instruction, Stri
         return Err("writes a constant".into());
     }
     Ok(new)
+}
+
+/// What gfx11 and gfx12 do not write down.
+fn implied(base: &str, i: &mut Instruction) -> Result<(), String> {
+    let scalar = |register| Operand::plain(Place::Scalar(register), 1);
+    match base {
+        // They write exec, and only that.
+        _ if base.starts_with("v_cmpx_") => i.operands.insert(0, scalar(EXEC)),
+        // As one of two.
+        "v_cndmask_b32" if i.operands.len() == 3 => i.operands.push(scalar(VCC)),
+        _ => {}
+    }
+    let Some(to) = i.operands.first_mut() else { return Ok(()) };
+    // Results of 16 bits leave the other half of the register alone.
+    if integer::short(base).is_some() || base == "v_cvt_f16_f32" {
+        let half = if to.part == Part::WHOLE { Part::LOW } else { to.part };
+        i.modifiers.destination = Some((half, Unused::Preserve));
+        to.part = Part::WHOLE;
+    }
+    if to.part != Part::WHOLE {
+        return Err("writes half a register".into());
+    }
+    Ok(())
 }
 
 /// Branches count in words from the next instruction on.

@@ -4,7 +4,7 @@
 use crate::float::{finish, scaled};
 use crate::instruction::{Instruction, Run, Step};
 use crate::launch::Block;
-use crate::wave::{LANES, VCC, Wave};
+use crate::wave::{LANES, Wave};
 
 fn exponent(x: f32) -> i32 {
     (x.to_bits() >> 23 & 255) as i32
@@ -44,13 +44,13 @@ fn div_scale(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
         flags |= u64::from(flag) << l;
     }
     let flags = flags & w.exec();
-    w.set_scalar_pair(&i.operands[1], flags)?;
+    w.set_mask(&i.operands[1], flags)?;
     finish(w, i, value)
 }
 
 fn div_fmas(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
     let [a, b, c] = [1, 2, 3].map(|n| w.lanes(&i.operands[n]));
-    let flags = w.pair(VCC);
+    let flags = w.vcc();
     let one = |l: usize| {
         let quotient = f32::from_bits(c[l]);
         let by = match (flags >> l & 1 == 1, exponent(quotient) > 127) {

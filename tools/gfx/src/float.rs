@@ -42,7 +42,7 @@ fn three(w: &mut Wave, i: &Instruction, sources: [usize; 3], f: impl Fn(f32, f32
 
 /// `a` where the mask's bit is 0, `b` where it is 1.
 fn select(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
-    let (a, b, mask) = (w.lanes(&i.operands[1]), w.lanes(&i.operands[2]), w.scalar_pair_of(&i.operands[3])?);
+    let (a, b, mask) = (w.lanes(&i.operands[1]), w.lanes(&i.operands[2]), w.mask_of(&i.operands[3])?);
     w.finish(i, std::array::from_fn(|l| if mask >> l & 1 == 1 { b[l] } else { a[l] }))
 }
 
@@ -61,16 +61,16 @@ fn flushed(x: f32) -> f32 {
 }
 
 /// Through f64, rounded once; the transcendental unit does not know subnormal numbers.
-fn unit(x: f32, f: impl Fn(f64) -> f64) -> f32 {
+pub fn unit(x: f32, f: impl Fn(f64) -> f64) -> f32 {
     flushed(f(f64::from(flushed(x))) as f32)
 }
 
 /// A number where one of the two is a NaN; -0 below 0.
-fn least(a: f32, b: f32) -> f32 {
+pub fn least(a: f32, b: f32) -> f32 {
     if a.is_nan() || b < a || (a == b && b.is_sign_negative()) { b } else { a }
 }
 
-fn most(a: f32, b: f32) -> f32 {
+pub fn most(a: f32, b: f32) -> f32 {
     if a.is_nan() || b > a || (a == b && a.is_sign_negative()) { b } else { a }
 }
 
@@ -86,11 +86,11 @@ pub fn find(name: &str) -> Option<Run> {
         "v_sub_f32" => run!(two, |a, b| a - b),
         "v_subrev_f32" => run!(two, |a, b| b - a),
         "v_mul_f32" => run!(two, |a, b| a * b),
-        "v_min_f32" => run!(two, least),
-        "v_max_f32" => run!(two, most),
-        "v_max3_f32" => run!(three, [1, 2, 3], |a, b, c| most(most(a, b), c)),
-        "v_min3_f32" => run!(three, [1, 2, 3], |a, b, c| least(least(a, b), c)),
-        "v_med3_f32" => run!(three, [1, 2, 3], |a, b, c| {
+        "v_min_f32" | "v_min_num_f32" => run!(two, least),
+        "v_max_f32" | "v_max_num_f32" => run!(two, most),
+        "v_max3_f32" | "v_max3_num_f32" => run!(three, [1, 2, 3], |a, b, c| most(most(a, b), c)),
+        "v_min3_f32" | "v_min3_num_f32" => run!(three, [1, 2, 3], |a, b, c| least(least(a, b), c)),
+        "v_med3_f32" | "v_med3_num_f32" => run!(three, [1, 2, 3], |a, b, c| {
             if a.is_nan() || b.is_nan() || c.is_nan() {
                 least(least(a, b), c)
             } else {

@@ -8,26 +8,27 @@ use crate::wave::{LANES, Lanes, Wave};
 pub fn find(name: &str) -> Option<Run> {
     Some(match name {
         "s_load_dword" | "s_load_dwordx2" | "s_load_dwordx3" | "s_load_dwordx4" | "s_load_dwordx8"
-        | "s_load_dwordx16" => scalar_load,
-        "global_load_dword" => load::<4, 1>,
-        "global_load_dwordx2" => load::<4, 2>,
-        "global_load_dwordx3" => load::<4, 3>,
-        "global_load_dwordx4" => load::<4, 4>,
-        "global_load_ubyte" => load::<1, 1>,
-        "global_load_ushort" => load::<2, 1>,
-        "global_load_sbyte" => load_signed::<1>,
-        "global_load_sshort" => load_signed::<2>,
-        "global_load_short_d16" => load_half::<0>,
-        "global_load_short_d16_hi" => load_half::<16>,
-        "global_store_dword" => store::<4, 1>,
-        "global_store_dwordx2" => store::<4, 2>,
-        "global_store_dwordx3" => store::<4, 3>,
-        "global_store_dwordx4" => store::<4, 4>,
-        "global_store_byte" => store::<1, 1>,
-        "global_store_short" => store::<2, 1>,
-        "global_store_short_d16_hi" => store_high,
-        "global_atomic_or" => |w, i, b| update(w, i, b, |old, new| old | new),
-        "global_atomic_add" => |w, i, b| update(w, i, b, u32::wrapping_add),
+        | "s_load_dwordx16" | "s_load_b32" | "s_load_b64" | "s_load_b96" | "s_load_b128" | "s_load_b256"
+        | "s_load_b512" => scalar_load,
+        "global_load_dword" | "global_load_b32" => load::<4, 1>,
+        "global_load_dwordx2" | "global_load_b64" => load::<4, 2>,
+        "global_load_dwordx3" | "global_load_b96" => load::<4, 3>,
+        "global_load_dwordx4" | "global_load_b128" => load::<4, 4>,
+        "global_load_ubyte" | "global_load_u8" => load::<1, 1>,
+        "global_load_ushort" | "global_load_u16" => load::<2, 1>,
+        "global_load_sbyte" | "global_load_i8" => load_signed::<1>,
+        "global_load_sshort" | "global_load_i16" => load_signed::<2>,
+        "global_load_short_d16" | "global_load_d16_b16" => load_half::<0>,
+        "global_load_short_d16_hi" | "global_load_d16_hi_b16" => load_half::<16>,
+        "global_store_dword" | "global_store_b32" => store::<4, 1>,
+        "global_store_dwordx2" | "global_store_b64" => store::<4, 2>,
+        "global_store_dwordx3" | "global_store_b96" => store::<4, 3>,
+        "global_store_dwordx4" | "global_store_b128" => store::<4, 4>,
+        "global_store_byte" | "global_store_b8" => store::<1, 1>,
+        "global_store_short" | "global_store_b16" => store::<2, 1>,
+        "global_store_short_d16_hi" | "global_store_d16_hi_b16" => store_high,
+        "global_atomic_or" | "global_atomic_or_b32" => |w, i, b| update(w, i, b, |old, new| old | new),
+        "global_atomic_add" | "global_atomic_add_u32" => |w, i, b| update(w, i, b, u32::wrapping_add),
         _ => return None,
     })
 }
@@ -121,7 +122,7 @@ fn store_shifted(w: &mut Wave, i: &Instruction, b: &mut Block<'_>, bytes: usize,
             Memory::store(at[lane] + (word * bytes) as u64, bytes, value[lane] >> shift);
         }
     }
-    w.waits.vector(0, 0);
+    w.waits.store();
     Ok(Flow::Next)
 }
 
@@ -136,7 +137,7 @@ fn update(w: &mut Wave, i: &Instruction, b: &mut Block<'_>, change: fn(u32, u32)
         }
         Memory::update(at[lane], |old| change(old, value[lane]));
     }
-    w.waits.vector(0, 0);
+    w.waits.store();
     Ok(Flow::Next)
 }
 

@@ -32,6 +32,8 @@ pub enum Place {
     Constant(u32, u32),
     /// No address.
     Off,
+    /// Reads as zero; what is written there is dropped.
+    Null,
 }
 
 /// Part of a register that sub-dword addressing reads.
@@ -46,6 +48,10 @@ pub struct Part {
 impl Part {
     /// All of it.
     pub const WHOLE: Part = Part { shift: 0, bits: 32 };
+    /// Its low half.
+    pub const LOW: Part = Part { shift: 0, bits: 16 };
+    /// Its high half.
+    pub const HIGH: Part = Part { shift: 16, bits: 16 };
 }
 
 /// An operand.
@@ -63,6 +69,13 @@ pub struct Operand {
     pub extended: bool,
     /// The part read.
     pub part: Part,
+}
+
+impl Operand {
+    /// All of a place, as it is.
+    pub fn plain(place: Place, count: usize) -> Self {
+        Operand { place, count, negative: false, absolute: false, extended: false, part: Part::WHOLE }
+    }
 }
 
 /// What follows the operands.
@@ -86,8 +99,8 @@ pub struct Modifiers {
     pub destination: Option<(Part, Unused)>,
     /// Truth table of `v_bitop3_b32`.
     pub truth_table: u32,
-    /// Counters of `s_waitcnt`: vector memory, and LDS with scalar memory.
-    pub waits: [Option<u32>; 2],
+    /// How many may still be under way: of vector memory, of LDS with scalar memory, of LDS, of scalar memory.
+    pub waits: [Option<u32>; 4],
     /// Formats of matrix operands.
     pub formats: [u32; 2],
 }
@@ -117,4 +130,6 @@ pub struct Instruction {
     pub address: u64,
     /// Its text, for messages.
     pub text: String,
+    /// The two that it is made of, where it is two: both read before either writes.
+    pub pair: Vec<Instruction>,
 }

@@ -67,8 +67,8 @@ fn moves_and_bits(name: &str) -> Option<Run> {
         "v_mov_b32" | "v_accvgpr_read_b32" | "v_accvgpr_write_b32" => run!(one, |a| a),
         "v_not_b32" => run!(one, |a| !a),
         "v_bfrev_b32" => run!(one, u32::reverse_bits),
-        "v_ffbl_b32" => run!(one, |a| if a == 0 { u32::MAX } else { a.trailing_zeros() }),
-        "v_ffbh_u32" => run!(one, |a| if a == 0 { u32::MAX } else { a.leading_zeros() }),
+        "v_ffbl_b32" | "v_ctz_i32_b32" => run!(one, |a| if a == 0 { u32::MAX } else { a.trailing_zeros() }),
+        "v_ffbh_u32" | "v_clz_i32_u32" => run!(one, |a| if a == 0 { u32::MAX } else { a.leading_zeros() }),
         "v_and_b32" => run!(two, |a, b| a & b),
         "v_or_b32" => run!(two, |a, b| a | b),
         "v_xor_b32" => run!(two, |a, b| a ^ b),
@@ -108,9 +108,9 @@ fn moves_and_bits(name: &str) -> Option<Run> {
 
 fn sums(name: &str) -> Option<Run> {
     Some(match name {
-        "v_add_u32" => run!(two, u32::wrapping_add),
-        "v_sub_u32" => run!(two, u32::wrapping_sub),
-        "v_subrev_u32" => run!(two, |a, b| b.wrapping_sub(a)),
+        "v_add_u32" | "v_add_nc_u32" => run!(two, u32::wrapping_add),
+        "v_sub_u32" | "v_sub_nc_u32" => run!(two, u32::wrapping_sub),
+        "v_subrev_u32" | "v_subrev_nc_u32" => run!(two, |a, b| b.wrapping_sub(a)),
         "v_mul_lo_u32" => run!(two, u32::wrapping_mul),
         "v_mul_hi_u32" => run!(two, |a, b| ((u64::from(a) * u64::from(b)) >> 32) as u32),
         "v_mul_hi_i32" => run!(two, |a, b| ((i64::from(signed(a)) * i64::from(signed(b))) >> 32) as u32),
@@ -128,6 +128,10 @@ fn sums(name: &str) -> Option<Run> {
         "v_mad_i32_i24" => {
             run!(three, |a, b, c| low24_signed(a).wrapping_mul(low24_signed(b)).wrapping_add(signed(c)) as u32)
         }
+        "v_maxmin_i32" => run!(three, |a, b, c| signed(a).max(signed(b)).min(signed(c)) as u32),
+        "v_minmax_i32" => run!(three, |a, b, c| signed(a).min(signed(b)).max(signed(c)) as u32),
+        "v_maxmin_u32" => run!(three, |a, b, c| a.max(b).min(c)),
+        "v_minmax_u32" => run!(three, |a, b, c| a.min(b).max(c)),
         "v_max3_u32" => run!(three, |a, b, c| a.max(b).max(c)),
         "v_min3_u32" => run!(three, |a, b, c| a.min(b).min(c)),
         "v_max3_i32" => run!(three, |a, b, c| signed(a).max(signed(b)).max(signed(c)) as u32),
@@ -140,11 +144,16 @@ fn sums(name: &str) -> Option<Run> {
     })
 }
 
-/// Of 16 bits: the upper half of the result is zero on gfx9.
-fn short(name: &str) -> Option<Run> {
+/// Of 16 bits: the upper half of the result is zero on gfx9, elsewhere it stays.
+pub fn short(name: &str) -> Option<Run> {
     Some(match name {
-        "v_add_u16" => run!(two, |a, b| a.wrapping_add(b) & 0xffff),
-        "v_sub_u16" => run!(two, |a, b| a.wrapping_sub(b) & 0xffff),
+        "v_mov_b16" => run!(one, |a| a & 0xffff),
+        "v_not_b16" => run!(one, |a| !a & 0xffff),
+        "v_and_b16" => run!(two, |a, b| a & b & 0xffff),
+        "v_or_b16" => run!(two, |a, b| (a | b) & 0xffff),
+        "v_xor_b16" => run!(two, |a, b| (a ^ b) & 0xffff),
+        "v_add_u16" | "v_add_nc_u16" => run!(two, |a, b| a.wrapping_add(b) & 0xffff),
+        "v_sub_u16" | "v_sub_nc_u16" => run!(two, |a, b| a.wrapping_sub(b) & 0xffff),
         "v_lshlrev_b16" => run!(two, |a, b| b << (a & 15) & 0xffff),
         "v_lshrrev_b16" => run!(two, |a, b| (b & 0xffff) >> (a & 15)),
         "v_ashrrev_i16" => run!(two, |a, b| (i32::from(b as i16) >> (a & 15)) as u32 & 0xffff),

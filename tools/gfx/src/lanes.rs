@@ -2,10 +2,10 @@
 
 use crate::instruction::{Flow, Instruction, Place, Run, Step};
 use crate::launch::Block;
-use crate::wave::{LANES, Wave};
+use crate::wave::Wave;
 
 fn read_lane(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
-    let lane = w.scalar_of(&i.operands[2])? as usize % LANES;
+    let lane = w.scalar_of(&i.operands[2])? as usize % w.size;
     let value = w.raw(&i.operands[1], 0)[lane];
     w.set_scalar(&i.operands[0], value)?;
     Ok(Flow::Next)
@@ -13,7 +13,7 @@ fn read_lane(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
 
 /// Whether the lane takes part or not.
 fn write_lane(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
-    let (value, lane) = (w.scalar_of(&i.operands[1])?, w.scalar_of(&i.operands[2])? as usize % LANES);
+    let (value, lane) = (w.scalar_of(&i.operands[1])?, w.scalar_of(&i.operands[2])? as usize % w.size);
     let Place::Vector(at) = i.operands[0].place else { return Err("the result is no vector register".into()) };
     w.vector[at][lane] = value;
     Ok(Flow::Next)
@@ -38,7 +38,7 @@ fn pull(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
     let (exec, from, value) = (w.exec(), w.raw(from, 0), w.raw(value, 0));
     let offset = i.modifiers.offset as u32;
     let out = std::array::from_fn(|l| {
-        let lane = (from[l].wrapping_add(offset) / 4) as usize % LANES;
+        let lane = (from[l].wrapping_add(offset) / 4) as usize % w.size;
         if exec >> lane & 1 == 1 { value[lane] } else { 0 }
     });
     w.set_word(to, 0, &out)?;

@@ -5,7 +5,7 @@ use crate::instruction::Flow;
 use crate::lds::Lds;
 use crate::memory::Memory;
 use crate::object::Kernel;
-use crate::wave::{LANES, Wave};
+use crate::wave::Wave;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -105,9 +105,9 @@ fn block(
     let lds = Lds::new((kernel.shared + launch.shared) as usize);
     let mut shared = Block { lds, memory, last: (1, 0) };
     let threads = launch.threads as usize;
-    let mut waves: Vec<Wave> = (0..threads.div_ceil(LANES))
+    let mut waves: Vec<Wave> = (0..threads.div_ceil(kernel.lanes))
         .map(|w| {
-            let mut wave = Wave::new(w, threads - w * LANES);
+            let mut wave = Wave::new(w, kernel.lanes, threads - w * kernel.lanes);
             kernel.start(&mut wave, arguments, id);
             wave.next = entry;
             wave
@@ -125,12 +125,28 @@ fn block(
             return Err(format!("{} of {} waves are at a barrier, the others have ended", waiting, waves.len()));
         }
         shared.lds.barrier();
-        for wave in &waves {
-            for access in wave.waits.late() {
-                shared.lds.late(wave.id, access).map_err(|e| format!("wave {}: {e}", wave.id))?;
+        for wave in &mut waves {
+            for access in wave.signalled.take().unwrap_or_default() {
+                shared.lds.late(wave.id, &access).map_err(|e| format!("wave {}: {e}", wave.id))?;
             }
         }
     }
+}
+
+/// A wave of a target behind some instructions, alone in its block with 64 bytes of LDS.
+#[cfg(test)]
+pub(crate) fn alone(arch: &str, code: &[&str], prepare: impl FnOnce(&mut Wave)) -> Result<Wave, String> {
+    let one = |(n, i): (usize, &&str)| format!("\t{i} // {:012x}: 00000000\n", 4 * n);
+    let text: String = code.iter().chain(&["s_endpgm"]).enumerate().map(one).collect();
+    let program = Program::new(&crate::listing::lines(&text)?, arch)?;
+    let mut block = Block { lds: Lds::new(64), memory: &Memory::new(), last: (1, 0) };
+    let lanes = if arch.starts_with("gfx9") { 64 } else { 32 };
+    let mut wave = Wave::new(0, lanes, lanes);
+    prepare(&mut wave);
+    while until_barrier(&program, &mut wave, &mut block)? {
+        wave.signalled = None;
+    }
+    Ok(wave)
 }
 
 /// True at a barrier, false at the end.

@@ -65,7 +65,7 @@ impl Lds {
             let (first, last) = (access.address[lane] / 4, (access.address[lane] + access.bytes - 1) / 4);
             for word in first..=last {
                 self.touch(wave, word as usize, access.writes, false)
-                    .map_err(|e| format!("an LDS access that no lgkmcnt waited for before the barrier {e}"))?;
+                    .map_err(|e| format!("an LDS access that no lgkmcnt (dscnt) waited for before the barrier {e}"))?;
             }
         }
         Ok(())
@@ -96,27 +96,27 @@ impl Lds {
 
 pub(crate) fn find(name: &str) -> Option<Run> {
     Some(match name {
-        "ds_read_b32" => read::<4, 1>,
-        "ds_read_b64" => read::<4, 2>,
-        "ds_read_b96" => read::<4, 3>,
-        "ds_read_b128" => read::<4, 4>,
-        "ds_read_u16" => read::<2, 1>,
-        "ds_read_u8" => read::<1, 1>,
-        "ds_read2_b32" => |w, i, b| read_two(w, i, b, 4, 1),
-        "ds_read2_b64" => |w, i, b| read_two(w, i, b, 8, 2),
-        "ds_read2st64_b32" => |w, i, b| read_two(w, i, b, 256, 1),
-        "ds_read2st64_b64" => |w, i, b| read_two(w, i, b, 512, 2),
-        "ds_write_b32" => write::<4, 1>,
-        "ds_write_b64" => write::<4, 2>,
-        "ds_write_b96" => write::<4, 3>,
-        "ds_write_b128" => write::<4, 4>,
-        "ds_write_b16" => write::<2, 1>,
-        "ds_write_b8" => write::<1, 1>,
-        "ds_write_b16_d16_hi" => write_high,
-        "ds_write2_b32" => |w, i, b| write_two(w, i, b, 4, 1),
-        "ds_write2_b64" => |w, i, b| write_two(w, i, b, 8, 2),
-        "ds_write2st64_b32" => |w, i, b| write_two(w, i, b, 256, 1),
-        "ds_write2st64_b64" => |w, i, b| write_two(w, i, b, 512, 2),
+        "ds_read_b32" | "ds_load_b32" => read::<4, 1>,
+        "ds_read_b64" | "ds_load_b64" => read::<4, 2>,
+        "ds_read_b96" | "ds_load_b96" => read::<4, 3>,
+        "ds_read_b128" | "ds_load_b128" => read::<4, 4>,
+        "ds_read_u16" | "ds_load_u16" => read::<2, 1>,
+        "ds_read_u8" | "ds_load_u8" => read::<1, 1>,
+        "ds_read2_b32" | "ds_load_2addr_b32" => |w, i, b| read_two(w, i, b, 4, 1),
+        "ds_read2_b64" | "ds_load_2addr_b64" => |w, i, b| read_two(w, i, b, 8, 2),
+        "ds_read2st64_b32" | "ds_load_2addr_stride64_b32" => |w, i, b| read_two(w, i, b, 256, 1),
+        "ds_read2st64_b64" | "ds_load_2addr_stride64_b64" => |w, i, b| read_two(w, i, b, 512, 2),
+        "ds_write_b32" | "ds_store_b32" => write::<4, 1>,
+        "ds_write_b64" | "ds_store_b64" => write::<4, 2>,
+        "ds_write_b96" | "ds_store_b96" => write::<4, 3>,
+        "ds_write_b128" | "ds_store_b128" => write::<4, 4>,
+        "ds_write_b16" | "ds_store_b16" => write::<2, 1>,
+        "ds_write_b8" | "ds_store_b8" => write::<1, 1>,
+        "ds_write_b16_d16_hi" | "ds_store_b16_d16_hi" => write_high,
+        "ds_write2_b32" | "ds_store_2addr_b32" => |w, i, b| write_two(w, i, b, 4, 1),
+        "ds_write2_b64" | "ds_store_2addr_b64" => |w, i, b| write_two(w, i, b, 8, 2),
+        "ds_write2st64_b32" | "ds_store_2addr_stride64_b32" => |w, i, b| write_two(w, i, b, 256, 1),
+        "ds_write2st64_b64" | "ds_store_2addr_stride64_b64" => |w, i, b| write_two(w, i, b, 512, 2),
         "ds_add_u32" => add,
         _ => return None,
     })
@@ -131,6 +131,9 @@ fn access(
     bytes: u32,
     writes: bool,
 ) -> Result<LdsAccess, String> {
+    if w.signalled.is_some() {
+        return Err("between the signal and the wait of a barrier nobody knows who is behind it".into());
+    }
     let access =
         LdsAccess { address: w.raw(address, 0).map(|a| a.wrapping_add(offset)), lanes: w.exec(), bytes, writes };
     for lane in (0..LANES).filter(|l| access.lanes >> l & 1 == 1) {

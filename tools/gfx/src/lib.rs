@@ -1,8 +1,9 @@
-//! Runs compiled AMD kernels on the CPU: the code objects of gfx90a, gfx942 and gfx950, instruction by instruction, strictly.
+//! Runs compiled AMD kernels on the CPU: the code objects of gfx90a, gfx942, gfx950, gfx1100 and gfx1201, instruction by
+//! instruction, strictly.
 //!
 //! LLVM's disassembler reads the code, so that its encoding is judged by somebody else; everything after that is ours.
 //! Registers and LDS hold poison until they are written. These are errors: an instruction or a modifier that is not known,
-//! a register used while a load into it is under way and no `s_waitcnt` has waited for it, memory outside every allocation,
+//! a register used while a load into it is under way and no instruction has waited for it, memory outside every allocation,
 //! LDS that two waves touch between barriers where one of them writes, a barrier that not all lanes reach.
 //!
 //! What this cannot show: speed, the wait states between instructions that the hardware does not interlock, the order of
@@ -20,6 +21,7 @@ mod compare;
 mod convert;
 pub mod decode;
 mod divide;
+mod dual;
 mod float;
 mod global;
 pub mod instruction;
@@ -29,7 +31,10 @@ pub mod lds;
 mod listing;
 mod matrix;
 mod packed;
+#[cfg(test)]
+mod rdna;
 mod scalar;
+mod scalar_float;
 pub mod waits;
 pub mod wave;
 mod wide;

@@ -1,7 +1,7 @@
 //! The disassembler's text, taken apart.
 
 use crate::instruction::{Modifiers, Operand, Part, Place, Unused};
-use crate::wave::{EXEC, M0, VCC};
+use crate::wave::{EXEC, M0, TTMP, VCC};
 
 /// A line of a listing.
 pub struct Line<'a> {
@@ -33,6 +33,10 @@ pub fn arguments(name: &str, text: &str) -> Result<(Vec<Operand>, Modifiers), St
         }
         return Ok((Vec::new(), modifiers));
     }
+    if let Some(counters) = name.strip_prefix("s_wait_") {
+        modifiers.waits = named_waits(counters, text)?;
+        return Ok((Vec::new(), modifiers));
+    }
     let (mut operands, mut parts) = (Vec::new(), [Part::WHOLE; 2]);
     for piece in outside_brackets(text) {
         for (i, word) in piece.split_whitespace().enumerate() {
@@ -43,8 +47,12 @@ pub fn arguments(name: &str, text: &str) -> Result<(Vec<Operand>, Modifiers), St
         }
     }
     // Sources of sub-dword addressing follow the one destination.
-    for (operand, part) in operands.iter_mut().skip(1).zip(parts) {
+    for (operand, part) in operands.iter_mut().skip(1).zip(parts).filter(|(_, part)| *part != Part::WHOLE) {
         operand.part = part;
+    }
+    // Halves that are written at their registers are written down once more behind them.
+    if operands.iter().any(|o| o.part.bits == 16) && modifiers.destination.is_none() {
+        modifiers.low = [0; 3];
     }
     Ok((operands, modifiers))
 }
@@ -80,6 +88,21 @@ fn wait(modifiers: &mut Modifiers, word: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Counters that have instructions of their own, alone or two in one: the second has the low bits.
+fn named_waits(counters: &str, text: &str) -> Result<[Option<u32>; 4], String> {
+    let unknown = || format!("unknown count {text}");
+    let count = u32::from_str_radix(text.strip_prefix("0x").ok_or_else(unknown)?, 16).map_err(|_| unknown())?;
+    Ok(match counters {
+        "loadcnt" => [Some(count), None, None, None],
+        "dscnt" => [None, None, Some(count), None],
+        "kmcnt" => [None, None, None, Some(count)],
+        "loadcnt_dscnt" => [Some(count >> 8), None, Some(count & 0xff), None],
+        // Nothing here waits for stores.
+        "storecnt_dscnt" => [None, None, Some(count & 0xff), None],
+        _ => return Err(unknown()),
+    })
+}
+
 fn operand(word: &str) -> Option<Operand> {
     let (mut word, mut negative, mut absolute, mut extended) = (word, false, false, false);
     if let Some(rest) = word.strip_prefix('-').filter(|r| !r.starts_with(|c: char| c.is_ascii_digit())) {
@@ -91,8 +114,13 @@ fn operand(word: &str) -> Option<Operand> {
     if let Some(inner) = word.strip_prefix("sext(") {
         (word, extended) = (inner.strip_suffix(')')?, true);
     }
+    let (word, part) = match word.strip_prefix('v').and_then(|w| w.rsplit_once('.')) {
+        Some((_, "l")) => (&word[..word.len() - 2], Part::LOW),
+        Some((_, "h")) => (&word[..word.len() - 2], Part::HIGH),
+        _ => (word, Part::WHOLE),
+    };
     let (place, count) = place(word)?;
-    Some(Operand { place, count, negative, absolute, extended, part: Part::WHOLE })
+    Some(Operand { negative, absolute, extended, part, ..Operand::plain(place, count) })
 }
 
 fn place(word: &str) -> Option<(Place, usize)> {
@@ -105,12 +133,13 @@ fn place(word: &str) -> Option<(Place, usize)> {
         "exec_hi" => (Place::Scalar(EXEC + 1), 1),
         "m0" => (Place::Scalar(M0), 1),
         "off" => (Place::Off, 0),
+        "null" => (Place::Null, 1),
         _ => return register(word).or_else(|| constant(word)),
     })
 }
 
 fn register(word: &str) -> Option<(Place, usize)> {
-    let numbers = &word[1..];
+    let (kind, numbers) = word.split_at(if word.starts_with("ttmp") { 4 } else { 1 });
     let (first, count) = match numbers.strip_prefix('[') {
         Some(range) => {
             let (first, last) = range.strip_suffix(']')?.split_once(':')?;
@@ -119,10 +148,11 @@ fn register(word: &str) -> Option<(Place, usize)> {
         }
         None => (numbers.parse().ok()?, 1),
     };
-    let place = match word.as_bytes()[0] {
-        b's' if first + count <= VCC => Place::Scalar(first),
-        b'v' if first + count <= 256 => Place::Vector(first),
-        b'a' if first + count <= 256 => Place::Vector(256 + first),
+    let place = match kind {
+        "s" if first + count <= VCC => Place::Scalar(first),
+        "ttmp" if first + count <= M0 - TTMP => Place::Scalar(TTMP + first),
+        "v" if first + count <= 256 => Place::Vector(first),
+        "a" if first + count <= 256 => Place::Vector(256 + first),
         _ => return None,
     };
     Some((place, count))
@@ -181,7 +211,7 @@ fn modifier(m: &mut Modifiers, parts: &mut [Part; 2], word: &str) -> Result<(), 
         "src0_sel" => parts[0] = part(value).ok_or_else(unknown)?,
         "src1_sel" => parts[1] = part(value).ok_or_else(unknown)?,
         // Which caches keep it: this memory has none.
-        "glc" | "slc" | "scc" | "sc0" | "sc1" | "nt" => {}
+        "glc" | "slc" | "dlc" | "scc" | "sc0" | "sc1" | "nt" | "scope" => {}
         _ => return Err(unknown()),
     }
     Ok(())
@@ -190,8 +220,8 @@ fn modifier(m: &mut Modifiers, parts: &mut [Part; 2], word: &str) -> Result<(), 
 fn part(value: &str) -> Option<Part> {
     Some(match value {
         "DWORD" => Part::WHOLE,
-        "WORD_0" => Part { shift: 0, bits: 16 },
-        "WORD_1" => Part { shift: 16, bits: 16 },
+        "WORD_0" => Part::LOW,
+        "WORD_1" => Part::HIGH,
         "BYTE_0" => Part { shift: 0, bits: 8 },
         "BYTE_1" => Part { shift: 8, bits: 8 },
         "BYTE_2" => Part { shift: 16, bits: 8 },

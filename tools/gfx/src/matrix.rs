@@ -100,7 +100,15 @@ mod tests {
         let range = |kind: &str, first: usize, count: usize| format!("{kind}[{first}:{}]", first + count - 1);
         let text = format!("{}, {}, {}, 0", range("a", 0, sums), range("v", 0, words), range("v", 16, words));
         let (operands, modifiers) = arguments("v_mfma", &text).unwrap();
-        Instruction { run: |_, _, _| Ok(Flow::Next), operands, modifiers, target: 0, address: 0, text }
+        Instruction {
+            run: |_, _, _| Ok(Flow::Next),
+            operands,
+            modifiers,
+            target: 0,
+            address: 0,
+            text,
+            pair: Vec::new(),
+        }
     }
 
     /// Register, half and lane of element (row, k) of A, or (k, column) of B, forwards, as AMD's matrix instruction calculator
@@ -121,7 +129,7 @@ mod tests {
             for (narrow, widen) in [(f32_to_bf16 as fn(f32) -> u16, bf16 as fn(u16) -> f32), (f32_to_f16, f16_to_f32)] {
                 let a = |i: usize, k: usize| ((7 * i + 3 * k) % 11) as f32 - 5.0;
                 let b = |k: usize, j: usize| ((5 * j + 2 * k) % 13) as f32 - 6.0;
-                let mut w = Wave::new(0, LANES);
+                let mut w = Wave::new(0, LANES, LANES);
                 for i in 0..m {
                     for q in 0..k {
                         let (register, half, lane) = source(m, k, i, q);
@@ -145,7 +153,7 @@ mod tests {
 
     #[test]
     fn all_lanes_must_take_part() {
-        let mut w = Wave::new(0, 32);
+        let mut w = Wave::new(0, LANES, 32);
         assert!(multiply(&mut w, &instruction(32, 8), 32, 8, bf16).is_err());
         assert_eq!(instruction(32, 8).operands[0].place, Place::Vector(256));
     }

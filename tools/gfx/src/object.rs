@@ -3,7 +3,7 @@
 use crate::decode::Program;
 use crate::launch::Launch;
 use crate::listing::lines;
-use crate::wave::Wave;
+use crate::wave::{TTMP, Wave};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,8 +43,14 @@ pub struct Kernel {
     hidden: Vec<Hidden>,
     /// Block ids that it gets in scalar registers.
     ids: [bool; 3],
+    /// Lanes of a wave.
+    pub lanes: usize,
+    /// The dispatcher leaves the block ids in registers of its own.
+    ids_apart: bool,
     /// The scalar register that the address of the arguments is in.
     first: usize,
+    /// The one that the first block id is in.
+    first_id: usize,
 }
 
 impl Object {
@@ -59,9 +65,10 @@ impl Object {
 
     /// The same with the disassembler's text at hand, in which tests change instructions.
     pub fn from_text(bytes: &[u8], code: &str, notes: &str) -> Result<Self, String> {
-        let program = Program::new(&lines(code)?)?;
-        let kernels = described(notes)?.into_iter().map(|d| kernel(bytes, d)).collect::<Result<_, _>>()?;
-        Ok(Object { program, kernels, arch: arch(bytes)? })
+        let arch = arch(bytes)?;
+        let program = Program::new(&lines(code)?, arch)?;
+        let kernels = described(notes)?.into_iter().map(|d| kernel(bytes, d, arch)).collect::<Result<_, _>>()?;
+        Ok(Object { program, kernels, arch })
     }
 
     /// The kernel of this name.
@@ -132,7 +139,7 @@ fn described(notes: &str) -> Result<Vec<Described>, String> {
     Ok(out)
 }
 
-fn kernel(elf: &[u8], said: Described) -> Result<Kernel, String> {
+fn kernel(elf: &[u8], said: Described, arch: &str) -> Result<Kernel, String> {
     let name = said.symbol.strip_suffix(".kd").ok_or("a kernel without a symbol")?.to_string();
     let (address, at) = symbol(elf, &said.symbol).ok_or_else(|| format!("{name} has no descriptor"))?;
     let word = |offset: usize| number(elf, at + offset, 4).map(|x| x as u32).ok_or("the file is cut off");
@@ -140,8 +147,15 @@ fn kernel(elf: &[u8], said: Described) -> Result<Kernel, String> {
     let (second, properties) = (word(52)?, word(56)? & 0xffff);
     // Our kernels ask for the address of their arguments; gfx90a has the description of scratch memory in front of it.
     let first = if properties & 1 == 1 { 4 } else { 0 };
-    if properties & 0x7e != 8 || second >> 1 & 31 != first as u32 + 2 {
+    // gfx11 gets more than it asks for: it must not start with fewer than 16.
+    let asked = (second >> 1 & 31) as usize;
+    if properties & 0x7e != 8 || asked < first + 2 || (asked > first + 2 && !arch.starts_with("gfx11")) {
         return Err(format!("{name} asks for registers that are not known: {properties:#x}, {second:#x}"));
+    }
+    // gfx11 and gfx12 have waves of 64 lanes too, with rules of their own.
+    let lanes = if properties >> 10 & 1 == 1 { 32 } else { 64 };
+    if lanes != if arch.starts_with("gfx9") { 64 } else { 32 } {
+        return Err(format!("{name} has waves of {lanes} lanes, which are not known of {arch}"));
     }
     if word(4)? != 0 {
         return Err(format!("{name} asks for scratch memory"));
@@ -155,7 +169,10 @@ fn kernel(elf: &[u8], said: Described) -> Result<Kernel, String> {
         segment_bytes: word(8)? as usize,
         hidden: hidden.map(|a| Hidden { kind: a.2.clone(), offset: a.0 }).collect(),
         ids: [7, 8, 9].map(|bit| second >> bit & 1 == 1),
+        lanes,
+        ids_apart: arch.starts_with("gfx12"),
         first,
+        first_id: asked,
         name,
     })
 }
@@ -192,11 +209,14 @@ impl Kernel {
     /// The registers that a wave starts with.
     pub fn start(&self, wave: &mut Wave, arguments: u64, id: [u32; 3]) {
         wave.set_pair(self.first, arguments);
-        let wanted = id.into_iter().zip(self.ids).filter(|(_, wanted)| *wanted);
-        for (at, (id, _)) in (self.first + 2..).zip(wanted) {
+        if self.ids_apart {
+            (wave.scalar[TTMP + 9], wave.scalar[TTMP + 7]) = (id[0], id[1] | id[2] << 16);
+        }
+        let wanted = id.into_iter().zip(self.ids).filter(|(_, wanted)| *wanted && !self.ids_apart);
+        for (at, (id, _)) in (self.first_id..).zip(wanted) {
             wave.scalar[at] = id;
         }
-        let first = wave.id as u32 * crate::wave::LANES as u32;
+        let first = (wave.id * self.lanes) as u32;
         wave.vector[0] = std::array::from_fn(|l| first + l as u32);
     }
 }
@@ -212,7 +232,9 @@ fn arch(elf: &[u8]) -> Result<&'static str, String> {
         Some(0x3f) => Ok("gfx90a"),
         Some(0x4c) => Ok("gfx942"),
         Some(0x4f) => Ok("gfx950"),
-        Some(other) => Err(format!("made for another device than gfx90a, gfx942 and gfx950: {other:#x}")),
+        Some(0x41) => Ok("gfx1100"),
+        Some(0x4e) => Ok("gfx1201"),
+        Some(other) => Err(format!("made for another device than the five that are known: {other:#x}")),
         None => Err("no ELF file".into()),
     }
 }

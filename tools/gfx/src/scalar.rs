@@ -31,6 +31,13 @@ fn binary64(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> u64) -> Step 
     Ok(Flow::Next)
 }
 
+/// `result, a, b` of 64 bits; the condition stays.
+fn plain64(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> u64) -> Step {
+    let value = f(w.scalar_pair_of(&i.operands[1])?, w.scalar_pair_of(&i.operands[2])?);
+    w.set_scalar_pair(&i.operands[0], value)?;
+    Ok(Flow::Next)
+}
+
 /// 64 bits and a shift or field of 32.
 fn shift64(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u32) -> u64) -> Step {
     let value = f(w.scalar_pair_of(&i.operands[1])?, w.scalar_of(&i.operands[2])?);
@@ -41,9 +48,9 @@ fn shift64(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u32) -> u64) -> Step {
 
 /// exec becomes `f(a, exec)`, what it was goes to the result.
 fn save_exec(w: &mut Wave, i: &Instruction, f: impl Fn(u64, u64) -> u64) -> Step {
-    let (a, exec) = (w.scalar_pair_of(&i.operands[1])?, w.exec());
-    let value = f(a, exec);
-    w.set_scalar_pair(&i.operands[0], exec)?;
+    let (a, exec) = (w.mask_of(&i.operands[1])?, w.exec());
+    let value = f(a, exec) & w.all();
+    w.set_mask(&i.operands[0], exec)?;
     w.set_pair(EXEC, value);
     w.condition = value != 0;
     Ok(Flow::Next)
@@ -150,10 +157,14 @@ pub fn find(name: &str) -> Option<Run> {
         "s_brev_b32" => run!(unary, |a| (a.reverse_bits(), None)),
         "s_abs_i32" => run!(unary, |a| tested((a as i32).unsigned_abs())),
         "s_bcnt1_i32_b32" => run!(unary, |a| tested(a.count_ones())),
-        "s_ff1_i32_b32" => run!(unary, |a| (if a == 0 { u32::MAX } else { a.trailing_zeros() }, None)),
-        "s_flbit_i32_b32" => run!(unary, |a| (if a == 0 { u32::MAX } else { a.leading_zeros() }, None)),
+        "s_ff1_i32_b32" | "s_ctz_i32_b32" => {
+            run!(unary, |a| (if a == 0 { u32::MAX } else { a.trailing_zeros() }, None))
+        }
+        "s_flbit_i32_b32" | "s_clz_i32_u32" => {
+            run!(unary, |a| (if a == 0 { u32::MAX } else { a.leading_zeros() }, None))
+        }
         // The first bit from the top that differs from the sign.
-        "s_flbit_i32" => run!(unary, |a| {
+        "s_flbit_i32" | "s_cls_i32" => run!(unary, |a| {
             let differing = a ^ ((a as i32 >> 31) as u32);
             (if differing == 0 { u32::MAX } else { differing.leading_zeros() }, None)
         }),
@@ -162,26 +173,26 @@ pub fn find(name: &str) -> Option<Run> {
         "s_mov_b64" => move64,
         "s_not_b64" => not64,
         "s_bcnt1_i32_b64" => count64,
-        "s_ff1_i32_b64" => first64,
-        "s_add_i32" | "s_addk_i32" => add_signed,
+        "s_ff1_i32_b64" | "s_ctz_i32_b64" => first64,
+        "s_add_i32" | "s_addk_i32" | "s_add_co_i32" | "s_addk_co_i32" => add_signed,
         "s_mulk_i32" => multiply_short,
-        "s_sub_i32" => run!(binary, |a, b, _| {
+        "s_sub_i32" | "s_sub_co_i32" => run!(binary, |a, b, _| {
             let (x, over) = (a as i32).overflowing_sub(b as i32);
             (x as u32, Some(over))
         }),
-        "s_add_u32" => run!(binary, |a, b, _| {
+        "s_add_u32" | "s_add_co_u32" => run!(binary, |a, b, _| {
             let (x, carry) = a.overflowing_add(b);
             (x, Some(carry))
         }),
-        "s_addc_u32" => run!(binary, |a, b, c| {
+        "s_addc_u32" | "s_add_co_ci_u32" => run!(binary, |a, b, c| {
             let x = u64::from(a) + u64::from(b) + u64::from(c);
             (x as u32, Some(x >> 32 != 0))
         }),
-        "s_sub_u32" => run!(binary, |a, b, _| {
+        "s_sub_u32" | "s_sub_co_u32" => run!(binary, |a, b, _| {
             let (x, borrow) = a.overflowing_sub(b);
             (x, Some(borrow))
         }),
-        "s_subb_u32" => run!(binary, |a, b, c| {
+        "s_subb_u32" | "s_sub_co_ci_u32" => run!(binary, |a, b, c| {
             let x = i64::from(a) - i64::from(b) - i64::from(c);
             (x as u32, Some(x < 0))
         }),
@@ -199,8 +210,12 @@ pub fn find(name: &str) -> Option<Run> {
         "s_lshl4_add_u32" => run!(binary, |a, b, _| add_shifted(a, 4, b)),
         "s_and_b32" => run!(binary, |a, b, _| tested(a & b)),
         "s_or_b32" => run!(binary, |a, b, _| tested(a | b)),
+        "s_or_not1_b32" => run!(binary, |a, b, _| tested(a | !b)),
+        "s_nand_b32" => run!(binary, |a, b, _| tested(!(a & b))),
+        "s_nor_b32" => run!(binary, |a, b, _| tested(!(a | b))),
+        "s_xnor_b32" => run!(binary, |a, b, _| tested(!(a ^ b))),
         "s_xor_b32" => run!(binary, |a, b, _| tested(a ^ b)),
-        "s_andn2_b32" => run!(binary, |a, b, _| tested(a & !b)),
+        "s_andn2_b32" | "s_and_not1_b32" => run!(binary, |a, b, _| tested(a & !b)),
         "s_min_u32" => run!(binary, |a, b, _| (a.min(b), Some(a < b))),
         "s_max_u32" => run!(binary, |a, b, _| (a.max(b), Some(a > b))),
         "s_min_i32" => run!(binary, |a, b, _| ((a as i32).min(b as i32) as u32, Some((a as i32) < b as i32))),
@@ -224,8 +239,11 @@ pub fn find(name: &str) -> Option<Run> {
         "s_nand_b64" => run!(binary64, |a, b| !(a & b)),
         "s_nor_b64" => run!(binary64, |a, b| !(a | b)),
         "s_xnor_b64" => run!(binary64, |a, b| !(a ^ b)),
-        "s_andn2_b64" => run!(binary64, |a, b| a & !b),
-        "s_orn2_b64" => run!(binary64, |a, b| a | !b),
+        "s_andn2_b64" | "s_and_not1_b64" => run!(binary64, |a, b| a & !b),
+        "s_orn2_b64" | "s_or_not1_b64" => run!(binary64, |a, b| a | !b),
+        "s_add_nc_u64" => run!(plain64, u64::wrapping_add),
+        "s_sub_nc_u64" => run!(plain64, u64::wrapping_sub),
+        "s_mul_u64" => run!(plain64, u64::wrapping_mul),
         "s_lshl_b64" => run!(shift64, |a, b| a << (b & 63)),
         "s_lshr_b64" => run!(shift64, |a, b| a >> (b & 63)),
         "s_ashr_i64" => run!(shift64, |a, b| (a as i64 >> (b & 63)) as u64),
@@ -237,10 +255,10 @@ pub fn find(name: &str) -> Option<Run> {
             let (first, width) = field(b, 64);
             signed_field(a, first, width)
         }),
-        "s_and_saveexec_b64" => run!(save_exec, |a, exec| a & exec),
-        "s_or_saveexec_b64" => run!(save_exec, |a, exec| a | exec),
-        "s_xor_saveexec_b64" => run!(save_exec, |a, exec| a ^ exec),
-        "s_andn2_saveexec_b64" => run!(save_exec, |a, exec| a & !exec),
+        "s_and_saveexec_b64" | "s_and_saveexec_b32" => run!(save_exec, |a, exec| a & exec),
+        "s_or_saveexec_b64" | "s_or_saveexec_b32" => run!(save_exec, |a, exec| a | exec),
+        "s_xor_saveexec_b64" | "s_xor_saveexec_b32" => run!(save_exec, |a, exec| a ^ exec),
+        "s_andn2_saveexec_b64" | "s_and_not1_saveexec_b32" => run!(save_exec, |a, exec| a & !exec),
         "s_bitset0_b32" => set_bit::<false>,
         "s_bitset1_b32" => set_bit::<true>,
         _ => return None,

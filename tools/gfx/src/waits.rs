@@ -22,15 +22,34 @@ enum Under {
     Lds { first: usize, count: usize, accesses: Vec<LdsAccess> },
 }
 
+impl Under {
+    fn is_lds(&self) -> bool {
+        matches!(self, Under::Lds { .. })
+    }
+}
+
 /// What a wave has under way.
-#[derive(Default)]
 pub struct Waits {
     /// Vector memory, in order: registers each fills, maybe none.
     vector: Vec<(usize, usize)>,
     local: Vec<Under>,
+    /// Stores have a counter of their own, which nothing here depends on.
+    stores_apart: bool,
 }
 
 impl Waits {
+    /// Nothing yet. Stores are counted with the loads, or apart.
+    pub fn new(stores_apart: bool) -> Self {
+        Waits { vector: Vec::new(), local: Vec::new(), stores_apart }
+    }
+
+    /// A store, or an atomic operation that gives nothing back.
+    pub fn store(&mut self) {
+        if !self.stores_apart {
+            self.vector(0, 0);
+        }
+    }
+
     /// A vector memory access that fills `count` registers.
     pub fn vector(&mut self, first: usize, count: usize) {
         self.vector.push((first, count));
@@ -46,16 +65,27 @@ impl Waits {
         self.local.push(Under::Lds { first, count, accesses });
     }
 
-    /// `s_waitcnt`: at most so many are still under way. Of scalar loads among others nobody knows which they are.
-    pub fn wait(&mut self, [vector, local]: [Option<u32>; 2]) {
+    /// At most so many are still under way. Of scalar loads among others nobody knows which they are.
+    pub fn wait(&mut self, [vector, local, lds, scalar]: [Option<u32>; 4]) {
         if let Some(left) = vector {
             self.vector.drain(..self.vector.len().saturating_sub(left as usize));
         }
         if let Some(left) = local {
-            let mixed = self.local.iter().any(|u| matches!(u, Under::Scalar { .. }));
+            let mixed = !self.local.iter().all(Under::is_lds);
             if left == 0 || !mixed {
                 self.local.drain(..self.local.len().saturating_sub(left as usize));
             }
+        }
+        if let Some(left) = lds {
+            let mut excess = self.local.iter().filter(|u| u.is_lds()).count().saturating_sub(left as usize);
+            self.local.retain(|u| {
+                let done = u.is_lds() && excess > 0;
+                excess -= usize::from(done);
+                !done
+            });
+        }
+        if scalar == Some(0) {
+            self.local.retain(Under::is_lds);
         }
     }
 
@@ -82,16 +112,16 @@ impl Waits {
                     let local =
                         |u: &Under| matches!(u, Under::Lds { first, count, .. } if overlaps(at, *first, *count));
                     if self.vector.iter().any(|(first, count)| overlaps(at, *first, *count)) {
-                        return Err(format!("uses {} before vmcnt has waited for it", name(at)));
+                        return Err(format!("uses {} before vmcnt (loadcnt) has waited for it", name(at)));
                     }
                     if self.local.iter().any(local) {
-                        return Err(format!("uses {} before lgkmcnt has waited for it", name(at)));
+                        return Err(format!("uses {} before lgkmcnt (dscnt) has waited for it", name(at)));
                     }
                 }
                 Place::Scalar(at) => {
                     let loads = |u: &Under| matches!(u, Under::Scalar { first, count } if overlaps(at, *first, *count));
                     if self.local.iter().any(loads) {
-                        return Err(format!("uses s{at} before lgkmcnt has waited for it"));
+                        return Err(format!("uses s{at} before lgkmcnt (kmcnt) has waited for it"));
                     }
                 }
                 _ => {}
@@ -103,4 +133,38 @@ impl Waits {
 
 fn name(register: usize) -> String {
     if register < 256 { format!("v{register}") } else { format!("a{}", register - 256) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is register 1, which a load fills in front of a store, there once at most one of them is under way?
+    fn there(stores_apart: bool) -> bool {
+        let mut waits = Waits::new(stores_apart);
+        waits.vector(1, 1);
+        waits.store();
+        waits.wait([Some(1), None, None, None]);
+        waits.vector.is_empty() || waits.vector == [(0, 0)]
+    }
+
+    #[test]
+    fn stores_have_a_counter_of_their_own_on_gfx11() {
+        assert!(there(false) && !there(true));
+    }
+
+    #[test]
+    fn counters_of_their_own_wait_for_nothing_else() {
+        let mut waits = Waits::new(true);
+        waits.lds(1, 1, Vec::new());
+        waits.scalar(2, 1);
+        waits.lds(3, 1, Vec::new());
+        waits.wait([None, None, Some(1), None]);
+        assert!(matches!(waits.local[..], [Under::Scalar { first: 2, .. }, Under::Lds { first: 3, .. }]));
+        // Scalar loads come in any order: nobody knows which of two is there.
+        waits.wait([None, None, None, Some(1)]);
+        assert_eq!(waits.local.len(), 2);
+        waits.wait([None, None, None, Some(0)]);
+        assert!(matches!(waits.local[..], [Under::Lds { first: 3, .. }]));
+    }
 }

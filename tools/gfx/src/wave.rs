@@ -1,15 +1,17 @@
 //! The registers of a wave.
 
 use crate::instruction::{Flow, Instruction, Operand, Part, Place, Step, Unused};
-use crate::waits::Waits;
+use crate::waits::{LdsAccess, Waits};
 
-/// Lanes of a wave.
+/// Most lanes of a wave.
 pub const LANES: usize = 64;
 /// A value a lane.
 pub type Lanes = [u32; LANES];
 
 /// Numbers of scalar registers with names.
 pub const VCC: usize = 106;
+/// The first of the registers that the dispatcher fills.
+pub const TTMP: usize = 108;
 /// As above.
 pub const M0: usize = 124;
 /// As above.
@@ -22,6 +24,8 @@ pub const POISON: u32 = 0xfff1_fff1;
 pub struct Wave {
     /// Its number in the block.
     pub id: usize,
+    /// Its lanes: 64, or 32 on gfx11 and gfx12. The rest of its registers' lanes are never enabled.
+    pub size: usize,
     /// Scalar registers.
     pub scalar: [u32; 128],
     /// Vector registers, then accumulation registers.
@@ -36,23 +40,27 @@ pub struct Wave {
     pub threads: u64,
     /// Loads under way.
     pub waits: Waits,
+    /// LDS accesses that were under way when it told the others that it is at the barrier; none while it is at none.
+    pub signalled: Option<Vec<LdsAccess>>,
     /// Instructions run.
     pub count: u64,
 }
 
 impl Wave {
-    /// Wave `id` of a block, `lanes` of it with threads; registers hold poison.
-    pub fn new(id: usize, lanes: usize) -> Self {
-        let threads = if lanes >= LANES { u64::MAX } else { (1 << lanes) - 1 };
+    /// Wave `id` of a block, of `size` lanes, the first `lanes` of them with threads; registers hold poison.
+    pub fn new(id: usize, size: usize, lanes: usize) -> Self {
+        let threads = u64::MAX >> (LANES - lanes.min(size));
         let mut wave = Wave {
             id,
+            size,
             scalar: [POISON; 128],
             vector: vec![[POISON; LANES]; 512],
             condition: false,
             next: 0,
             done: false,
             threads,
-            waits: Waits::default(),
+            waits: Waits::new(size < LANES),
+            signalled: None,
             count: 0,
         };
         wave.set_pair(EXEC, threads);
@@ -61,7 +69,22 @@ impl Wave {
 
     /// Lanes that take part.
     pub fn exec(&self) -> u64 {
-        self.pair(EXEC)
+        self.pair(EXEC) & self.all()
+    }
+
+    /// A bit of each of its lanes.
+    pub fn all(&self) -> u64 {
+        u64::MAX >> (LANES - self.size)
+    }
+
+    /// The mask that comparisons write where nothing else is named.
+    pub fn vcc(&self) -> u64 {
+        self.pair(VCC) & self.all()
+    }
+
+    /// Tells the others that it is at the barrier.
+    pub fn signal(&mut self) {
+        self.signalled = Some(self.waits.late().cloned().collect());
     }
 
     /// Two scalar registers.
@@ -79,6 +102,7 @@ impl Wave {
         match operand.place {
             Place::Scalar(at) => Ok(self.scalar[at]),
             Place::Constant(value, _) => Ok(value),
+            Place::Null => Ok(0),
             _ => Err("a vector register where a scalar is wanted".into()),
         }
     }
@@ -88,25 +112,52 @@ impl Wave {
         match operand.place {
             Place::Scalar(at) if operand.count == 2 => Ok(self.pair(at)),
             Place::Constant(low, high) => Ok(u64::from(low) | u64::from(high) << 32),
+            Place::Null => Ok(0),
             _ => Err("one register where two are wanted".into()),
         }
     }
 
     /// Writes a scalar result.
     pub fn set_scalar(&mut self, operand: &Operand, value: u32) -> Result<(), String> {
-        let Place::Scalar(at) = operand.place else { return Err("the result is no scalar register".into()) };
-        self.scalar[at] = value;
+        match operand.place {
+            Place::Scalar(at) => self.scalar[at] = value,
+            Place::Null => {}
+            _ => return Err("the result is no scalar register".into()),
+        }
         Ok(())
     }
 
     /// Writes a scalar result of 64 bits.
     pub fn set_scalar_pair(&mut self, operand: &Operand, value: u64) -> Result<(), String> {
-        let Place::Scalar(at) = operand.place else { return Err("the result is no scalar register".into()) };
-        if operand.count != 2 {
-            return Err("the result is one register, two are wanted".into());
+        match operand.place {
+            Place::Scalar(at) if operand.count == 2 => self.set_pair(at, value),
+            Place::Scalar(_) => return Err("the result is one register, two are wanted".into()),
+            Place::Null => {}
+            _ => return Err("the result is no scalar register".into()),
         }
-        self.set_pair(at, value);
         Ok(())
+    }
+
+    /// A bit a lane: a pair of scalar registers, or one where the wave has 32 lanes.
+    pub fn mask_of(&self, operand: &Operand) -> Result<u64, String> {
+        if self.size == LANES {
+            return self.scalar_pair_of(operand);
+        }
+        match operand.count {
+            1 => self.scalar_of(operand).map(u64::from),
+            _ => Err("two registers for a mask of 32 lanes".into()),
+        }
+    }
+
+    /// Writes a bit a lane.
+    pub fn set_mask(&mut self, operand: &Operand, value: u64) -> Result<(), String> {
+        if self.size == LANES {
+            return self.set_scalar_pair(operand, value);
+        }
+        match operand.count {
+            1 => self.set_scalar(operand, value as u32),
+            _ => Err("two registers for a mask of 32 lanes".into()),
+        }
     }
 
     /// Register `word` of an operand, as it is stored.
@@ -115,7 +166,7 @@ impl Wave {
             Place::Vector(at) => self.vector[at + word],
             Place::Scalar(at) => [self.scalar[at + word]; LANES],
             Place::Constant(low, high) => [if word == 0 { low } else { high }; LANES],
-            Place::Off => [0; LANES],
+            Place::Off | Place::Null => [0; LANES],
         }
     }
 
@@ -148,9 +199,9 @@ impl Wave {
 
     /// Writes register `at` in the lanes that take part.
     pub fn set_register(&mut self, at: usize, value: &Lanes) {
-        let exec = self.exec();
+        let (exec, all) = (self.exec(), self.all());
         let to = &mut self.vector[at];
-        if exec == u64::MAX {
+        if exec == all {
             *to = *value;
             return;
         }

@@ -11,7 +11,7 @@ type WithCarry = (u32, bool);
 #[inline(always)]
 fn carrying(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32, bool) -> WithCarry) -> Step {
     let (a, b) = (w.lanes(&i.operands[2]), w.lanes(&i.operands[3]));
-    let carry = i.operands.get(4).map_or(Ok(0), |o| w.scalar_pair_of(o))?;
+    let carry = i.operands.get(4).map_or(Ok(0), |o| w.mask_of(o))?;
     let (mut value, mut out) = ([0; LANES], 0);
     for l in 0..LANES {
         let (x, c) = f(a[l], b[l], carry >> l & 1 == 1);
@@ -19,7 +19,7 @@ fn carrying(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32, bool) -> WithCar
         out |= u64::from(c) << l;
     }
     let out = out & w.exec();
-    w.set_scalar_pair(&i.operands[1], out)?;
+    w.set_mask(&i.operands[1], out)?;
     w.finish(i, value)
 }
 
@@ -51,7 +51,7 @@ fn multiply_add(w: &mut Wave, i: &Instruction, f: impl Fn(u32, u32, u64) -> (u64
         out |= u64::from(over) << l;
     }
     let out = out & w.exec();
-    w.set_scalar_pair(&i.operands[1], out)?;
+    w.set_mask(&i.operands[1], out)?;
     w.finish_wide(i, &value)
 }
 
@@ -87,14 +87,16 @@ pub fn find(name: &str) -> Option<Run> {
         }};
     }
     Some(match name {
-        "v_add_co_u32" | "v_addc_co_u32" => run!(carrying, add),
-        "v_sub_co_u32" | "v_subb_co_u32" => run!(carrying, subtract),
-        "v_subrev_co_u32" | "v_subbrev_co_u32" => run!(carrying, |a, b, c| subtract(b, a, c)),
+        "v_add_co_u32" | "v_addc_co_u32" | "v_add_co_ci_u32" => run!(carrying, add),
+        "v_sub_co_u32" | "v_subb_co_u32" | "v_sub_co_ci_u32" => run!(carrying, subtract),
+        "v_subrev_co_u32" | "v_subbrev_co_u32" | "v_subrev_co_ci_u32" => run!(carrying, |a, b, c| subtract(b, a, c)),
         "v_lshlrev_b64" => run!(shift, |x, by| x << by),
         "v_lshrrev_b64" => run!(shift, |x, by| x >> by),
         "v_ashrrev_i64" => run!(shift, |x, by| (x as i64 >> by) as u64),
-        "v_mad_u64_u32" => run!(multiply_add, |a, b, c| (u64::from(a) * u64::from(b)).overflowing_add(c)),
-        "v_mad_i64_i32" => run!(multiply_add, |a, b, c| {
+        "v_mad_u64_u32" | "v_mad_co_u64_u32" => {
+            run!(multiply_add, |a, b, c| (u64::from(a) * u64::from(b)).overflowing_add(c))
+        }
+        "v_mad_i64_i32" | "v_mad_co_i64_i32" => run!(multiply_add, |a, b, c| {
             let product = i64::from(a as i32) * i64::from(b as i32);
             let (x, over) = product.overflowing_add(c as i64);
             (x as u64, over)

@@ -96,7 +96,8 @@ api! {
         if device != 0 || properties.is_null() {
             return INVALID_DEVICE;
         }
-        let text = format!("{}:sramecc+:xnack-\0", arch());
+        let features = if arch().starts_with("gfx9") { ":sramecc+:xnack-" } else { "" };
+        let text = format!("{}{features}\0", arch());
         // SAFETY: the structure has 1472 bytes, 256 of them from 1160 on for this name.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), properties.cast::<u8>().add(1160), text.len()) };
         SUCCESS
