@@ -84,54 +84,59 @@ macro_rules! integers {
     };
 }
 
+/// What runs a relation of f32, by its name. With `n` in front: not so, which is true of NaN.
+macro_rules! floats {
+    ($run:ident, $name:expr) => {
+        match $name {
+            "lt" => $run::<1>,
+            "eq" => $run::<2>,
+            "le" => $run::<3>,
+            "gt" => $run::<4>,
+            "lg" => $run::<5>,
+            "ge" => $run::<6>,
+            "o" => $run::<7>,
+            "u" => $run::<8>,
+            "nge" => $run::<9>,
+            "nlg" => $run::<10>,
+            "ngt" => $run::<11>,
+            "nle" => $run::<12>,
+            "neq" => $run::<13>,
+            "nlt" => $run::<14>,
+            _ => return None,
+        }
+    };
+}
+pub(crate) use floats;
+
 pub fn find(name: &str) -> Option<Run> {
     let name = name.strip_prefix("v_cmpx_").or_else(|| name.strip_prefix("v_cmp_"))?;
     if name == "class_f32" {
         return Some(run!(words, |a, classes| classes >> class(a) & 1 == 1));
     }
-    let (relation, kind) = name.split_once('_')?;
+    let (relation_name, kind) = name.split_once('_')?;
     Some(match kind {
-        "i32" => integers!(words, relation, u32, i32),
-        "u32" => integers!(words, relation, u32, u32),
-        "i16" => integers!(words, relation, u32, i16),
-        "u16" => integers!(words, relation, u32, u16),
-        "i64" => integers!(wide, relation, u64, i64),
-        "u64" => integers!(wide, relation, u64, u64),
-        "f32" => floats(relation)?,
+        "i32" => integers!(words, relation_name, u32, i32),
+        "u32" => integers!(words, relation_name, u32, u32),
+        "i16" => integers!(words, relation_name, u32, i16),
+        "u16" => integers!(words, relation_name, u32, u16),
+        "i64" => integers!(wide, relation_name, u64, i64),
+        "u64" => integers!(wide, relation_name, u64, u64),
+        "f32" => floats!(relation, relation_name),
         _ => return None,
     })
 }
 
 /// A relation of f32 is the set of outcomes for which it holds: 1 less, 2 equal, 4 greater, 8 one of both is a NaN.
-fn relation<const HOLDS: u32>(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
-    words(w, i, |a, b| {
-        let outcome = match f32::from_bits(a).partial_cmp(&f32::from_bits(b)) {
-            Some(Ordering::Less) => 1,
-            Some(Ordering::Equal) => 2,
-            Some(Ordering::Greater) => 4,
-            None => 8,
-        };
-        HOLDS & outcome != 0
-    })
+pub fn holds(relation: u32, a: u32, b: u32) -> bool {
+    let outcome = match f32::from_bits(a).partial_cmp(&f32::from_bits(b)) {
+        Some(Ordering::Less) => 1,
+        Some(Ordering::Equal) => 2,
+        Some(Ordering::Greater) => 4,
+        None => 8,
+    };
+    relation & outcome != 0
 }
 
-/// With `n` in front: not so, which is true of NaN.
-fn floats(name: &str) -> Option<Run> {
-    Some(match name {
-        "lt" => relation::<1>,
-        "eq" => relation::<2>,
-        "le" => relation::<3>,
-        "gt" => relation::<4>,
-        "lg" => relation::<5>,
-        "ge" => relation::<6>,
-        "o" => relation::<7>,
-        "u" => relation::<8>,
-        "nge" => relation::<9>,
-        "nlg" => relation::<10>,
-        "ngt" => relation::<11>,
-        "nle" => relation::<12>,
-        "neq" => relation::<13>,
-        "nlt" => relation::<14>,
-        _ => return None,
-    })
+fn relation<const HOLDS: u32>(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+    words(w, i, |a, b| holds(HOLDS, a, b))
 }

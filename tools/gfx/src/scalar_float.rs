@@ -1,5 +1,6 @@
 //! Scalar arithmetic in f32, which gfx12 has.
 
+use crate::compare::{floats, holds};
 use crate::convert::{f16_to_f32, f32_to_f16};
 use crate::float::{least, most, unit};
 use crate::instruction::{Flow, Instruction, Run, Step};
@@ -27,6 +28,11 @@ fn sources<const COUNT: usize>(
     Ok(Flow::Next)
 }
 
+fn relation<const HOLDS: u32>(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+    w.condition = holds(HOLDS, w.scalar_of(&i.operands[0])?, w.scalar_of(&i.operands[1])?);
+    Ok(Flow::Next)
+}
+
 pub fn find(name: &str) -> Option<Run> {
     macro_rules! run {
         ($kind:ident, $($arguments:expr),+) => {{
@@ -35,6 +41,9 @@ pub fn find(name: &str) -> Option<Run> {
             }
             run as Run
         }};
+    }
+    if let Some(name) = name.strip_prefix("s_cmp_").and_then(|n| n.strip_suffix("_f32")) {
+        return Some(floats!(relation, name));
     }
     Some(match name {
         "s_add_f32" => run!(sources, [1, 2], |[a, b]| a + b),
