@@ -8,6 +8,7 @@
 //! A view begins at a multiple of its element's size. Where two views share a word, no call may write one half of it while another
 //! call on the device reads or writes the other; within a call, kernels see to it.
 
+mod access;
 mod argmax;
 mod bind;
 pub mod choose;

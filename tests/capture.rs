@@ -1,25 +1,16 @@
 //! Every op recorded once and replayed on other operands: what only the device knows (lengths, offsets, ids, positions, pages)
 //! is read when a call runs, not when it is recorded. On CUDA the recording is a graph.
 
+mod common;
+
+use common::assert_all_passed;
 use dropless::Cpu;
 use dropless::op::RmsNormSpec;
 use dropless::op::cases::{Cases, Data};
+use dropless::testing::Filter;
 use dropless::testing::conform::{Conform, Same, same};
 use dropless::testing::harness::{self, Options};
 use dropless::testing::random::Random;
-use dropless::testing::{Filter, Report, Status};
-
-/// Nothing failed, something passed. Skipped: f64, which is the oracle's, and caches of f8e4m3 with their scales where a backend has none.
-fn assert_replays(report: &Report) {
-    for row in report.rows.iter().filter(|r| r.status != Status::Passed) {
-        println!("{} {} {} on {}: {}", row.status, row.op, row.case, row.backend, row.message);
-    }
-    println!("{report}");
-    assert!(report.ok() && report.count(Status::Passed) > 0, "{report}");
-    let known = |message: &str| ["f64", "f8e4m3", "keys and values with scales"].iter().any(|k| message.contains(k));
-    let unexpected = report.with(Status::Skipped).filter(|r| !known(&r.message)).count();
-    assert_eq!(unexpected, 0, "{report}");
-}
 
 /// Equal results would prove nothing if the operands were equal too.
 #[test]
@@ -33,13 +24,13 @@ fn replays_read_what_lies_in_memory_then() {
 
 #[test]
 fn recorded_on_the_cpu() {
-    assert_replays(&same(&Cpu::new(), Same::Replayed, &Filter::default(), |_| {}));
+    assert_all_passed(&same(&Cpu::new(), Same::Replayed, &Filter::default(), |_| {}));
 }
 
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::*;
-    use dropless::testing::present;
+    use dropless::testing::{Status, present};
     use dropless::{Cuda, Error};
 
     fn device() -> Option<Cuda> {
@@ -49,7 +40,7 @@ mod cuda {
     #[test]
     fn captured_in_a_graph() {
         let Some(cuda) = device() else { return };
-        assert_replays(&same(&cuda, Same::Replayed, &Filter::default(), |_| {}));
+        assert_all_passed(&same(&cuda, Same::Replayed, &Filter::default(), |_| {}));
     }
 
     /// The variants that the chooser takes for larger calls alone too.
@@ -73,7 +64,7 @@ mod cuda {
         let refused = cuda.capture(|_| Err(Error::input("a call", "refused")));
         assert!(refused.err().is_some_and(|e| e.to_string().contains("refused")));
         let filter = Filter { ops: vec!["rms_norm".into()], ..Filter::default() };
-        assert_replays(&same(&cuda, Same::Replayed, &filter, |_| {}));
+        assert_all_passed(&same(&cuda, Same::Replayed, &filter, |_| {}));
     }
 }
 
@@ -81,5 +72,5 @@ mod cuda {
 #[test]
 fn recorded_on_wgpu() {
     let Some(wgpu) = dropless::testing::present(dropless::Wgpu::new(0)).unwrap() else { return };
-    assert_replays(&same(&wgpu, Same::Replayed, &Filter::default(), |_| {}));
+    assert_all_passed(&same(&wgpu, Same::Replayed, &Filter::default(), |_| {}));
 }

@@ -17,6 +17,12 @@ fn slot_of(s: Sequence, j: i32) -> i32 {
     return select(-1, page * i32(p.page_size) + j % i32(p.page_size), page >= 0);
 }
 
+// Of keys (0) and of values (1).
+fn scale_of(which: u32, head: u32) -> f32 {
+    if (SCALES == 0u) { return 1.0; }
+    return bitcast<f32>(int_seqs((p.sequences + 1u) * 8u + which * p.kv_heads + head));
+}
+
 fn key4(slot: u32, head: u32, d: u32) -> vec4<f32> {
     let at = key_place(slot, head, d);
     let count = min(p.dim - d, 4u);
@@ -66,6 +72,8 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         q_tile[i / FOURS * LINE + i % FOURS] = q;
     }
 
+    let k_scale = scale_of(0u, kv_head);
+    let v_scale = scale_of(1u, kv_head);
     let m = lane / TEAM;
     let member = lane % TEAM;
     let row = t.first + i32(m);
@@ -86,7 +94,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         for (var i = lane; i < BLOCK_N * FOURS; i += THREADS) {
             let slot = slots[i / FOURS];
             var k = vec4<f32>();
-            if (slot >= 0) { k = key4(u32(slot), kv_head, i % FOURS * 4u); }
+            if (slot >= 0) { k = k_scale * key4(u32(slot), kv_head, i % FOURS * 4u); }
             kv_tile[i / FOURS * LINE + i % FOURS] = k;
         }
         workgroupBarrier();
@@ -100,7 +108,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         for (var i = lane; i < BLOCK_N * FOURS; i += THREADS) {
             let slot = slots[i / FOURS];
             var v = vec4<f32>();
-            if (slot >= 0) { v = value4(u32(slot), kv_head, i % FOURS * 4u); }
+            if (slot >= 0) { v = v_scale * value4(u32(slot), kv_head, i % FOURS * 4u); }
             kv_tile[i / FOURS * LINE + i % FOURS] = v;
         }
         let before = most;

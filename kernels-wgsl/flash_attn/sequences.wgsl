@@ -1,5 +1,6 @@
 // Where each sequence's queries and keys are, and its first tile of rows: lengths and offsets clamped to what is there. One
-// workgroup; a row of `seqs` a sequence, and one with the number of tiles behind them.
+// workgroup; a row of `seqs` a sequence, and one with the number of tiles behind them. Then the scales of keys and values: with
+// those bound as well, the next kernel would have more operands than WebGPU binds by default.
 const CU_SEQLENS: u32 = 0u;
 const START_LEN: u32 = 1u;
 const BLOCK_TABLE: u32 = 2u; // else INDPTR
@@ -106,4 +107,10 @@ fn attention_sequences(@builtin(local_invocation_index) lane: u32) {
         workgroupBarrier();
     }
     if (lane == 0u) { put_int_seqs(p.sequences * 8u + 4u, tile_carry); }
+    if (SCALES == 0u) { return; }
+    let scales = (p.sequences + 1u) * 8u;
+    for (var head = lane; head < p.kv_heads; head += THREADS) {
+        put_int_seqs(scales + head, bitcast<i32>(load_k_scale(0u, head)));
+        put_int_seqs(scales + p.kv_heads + head, bitcast<i32>(load_v_scale(0u, head)));
+    }
 }

@@ -1,4 +1,4 @@
-// k_cache[slot[t]] = rope(k[t], positions[t]). A workgroup a token.
+// k_cache[slot[t]] = rope(k[t], positions[t]) / k_scale. A workgroup a token.
 
 fn store_key(slot: u32, head: u32, d: u32, count: u32, keys: vec2<f32>) {
     let at = key_place(slot, head, d);
@@ -29,7 +29,11 @@ fn kv_append_keys(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         let head = i / twos;
         let first = i % twos * 2u;
         let count = min(p.half - first, 2u);
-        let k = rotated(load_pairs(t, head * p.dim, first, count), position, first, count);
+        var k = rotated(load_pairs(t, head * p.dim, first, count), position, first, count);
+        if (SCALES == 1u) {
+            let scale = load_k_scale(0u, head);
+            k = Pairs(k.a / scale, k.b / scale);
+        }
         if (INTERLEAVED == 1u) {
             store_key(u32(slot), head, 2u * first, 2u, vec2<f32>(k.a.x, k.b.x));
             if (count == 2u) { store_key(u32(slot), head, 2u * first + 2u, 2u, vec2<f32>(k.a.y, k.b.y)); }

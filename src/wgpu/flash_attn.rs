@@ -1,7 +1,6 @@
 //! Attention with sinks: where the sequences are, what is wrong with their pages, and tiles of rows.
 
 use super::device::Capabilities;
-use super::kv_append::without_scales;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
 use crate::backend::Hint;
@@ -33,6 +32,11 @@ impl FlashAttnSpec {
     fn blocks(&self, artifact: &Artifact) -> (usize, usize) {
         let wide = self.head_dim.next_power_of_two().max(64) / 64;
         (artifact.size("BLOCK_M") as usize / wide, artifact.size("BLOCK_N") as usize / wide)
+    }
+
+    /// Type of the scales of keys and values, where there are any.
+    fn scales(&self) -> Option<DType> {
+        self.kv_scales.then_some(DType::F32)
     }
 
     /// Most keys that a sequence's table or rows can hold.
@@ -72,8 +76,10 @@ impl FlashAttnSpec {
             .ints_if("k_len", index.len)
             .scratch("seqs", Kind::Ints, 0..scratch, 0)
             .status()
-            .consts([("INDEX", index.kind)])
-            .sizes([("sequences", self.sequences)])
+            .reads_if("k_scale", self.scales())
+            .reads_if("v_scale", self.scales())
+            .consts([("INDEX", index.kind), ("SCALES", self.kv_scales.into())])
+            .sizes([("sequences", self.sequences), ("kv_heads", self.kv_heads)])
             .counts([
                 ("q_tokens", self.q_tokens),
                 ("max_q_len", self.max_q_len),
@@ -148,7 +154,8 @@ impl FlashAttnSpec {
                 .without("lse", real),
             None => self.results(launch.without("partials", real)),
         };
-        let launch = launch.store(&self.store, self.kv_heads, self.head_dim).reals([("sm_scale", self.sm_scale.0)]);
+        let launch = launch.store(&self.store, self.kv_heads, self.head_dim);
+        let launch = launch.consts([("SCALES", self.kv_scales.into())]).reals([("sm_scale", self.sm_scale.0)]);
         self.tiled(launch, splits, scratch)
     }
 
@@ -206,12 +213,9 @@ impl WgpuOp for FlashAttnSpec {
         }
     }
 
-    fn legal(&self, _: &Artifact) -> Result<(), String> {
-        without_scales(self.kv, self.kv_scales)
-    }
-
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
-        let scratch = ((self.sequences + 1) * SEQUENCE * 4).next_multiple_of(256);
+        let scales = if self.kv_scales { 2 * self.kv_heads } else { 0 };
+        let scratch = (((self.sequences + 1) * SEQUENCE + scales) * 4).next_multiple_of(256);
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
         let mut list = vec![blocks(self.find_sequences(scratch)), self.check_pages(scratch)];

@@ -26,32 +26,24 @@ impl Launch {
     }
 }
 
-/// # Errors
-/// What of the cache's numbers these kernels do not take, in words.
-pub(super) fn without_scales(cache: DType, scales: bool) -> Result<(), String> {
-    match (cache, scales) {
-        (DType::F8E4m3, _) => Err("keys and values must be f32, bf16 or f16, they are f8e4m3".into()),
-        (_, true) => Err("keys and values with scales are not taken".into()),
-        _ => Ok(()),
-    }
-}
-
 impl WgpuOp for KvAppendSpec {
-    fn legal(&self, _: &Artifact) -> Result<(), String> {
-        without_scales(self.cache, self.scales)
-    }
-
     fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
         let rotation = |launch: Launch, x| launch.rotation(x, self.x, self.positions, self.head_dim, self.pairing);
         let store = |launch: Launch| {
             launch
                 .ints(["slots"])
                 .store(&self.store, self.kv_heads, self.head_dim)
+                .consts([("SCALES", self.scales.into())])
                 .counts([("slots", self.store.slots())])
         };
-        let keys = store(rotation(Launch::new("kv_append_keys", self.tokens), "k")).writes("k_cache", self.cache);
-        let values =
-            store(Launch::new("kv_append_values", self.tokens)).reads("v", self.x).writes("v_cache", self.cache);
+        let scale = self.scales.then_some(DType::F32);
+        let keys = store(rotation(Launch::new("kv_append_keys", self.tokens), "k"))
+            .reads_if("k_scale", scale)
+            .writes("k_cache", self.cache);
+        let values = store(Launch::new("kv_append_values", self.tokens))
+            .reads("v", self.x)
+            .reads_if("v_scale", scale)
+            .writes("v_cache", self.cache);
         let queries = rotation(Launch::new("rope", if self.q_heads > 0 { self.tokens } else { 0 }), "q")
             .operand("y", Kind::Writes(self.q_out), "q_out")
             .sizes([("heads", self.q_heads)]);
