@@ -1,13 +1,7 @@
 // One query a sequence, keys and values of e4m3.
 #include "decode_e4m3.cuh"
 #include "decode_one_sm90.cuh"
-
-// Mirrors `ScaledParams` in src/cuda/flash_attn/decode_sm90.rs.
-struct ScaledParams {
-    FlashAttnParams p;
-    const float *k_scale, *v_scale; // of each key head; null: 1
-};
-static_assert(sizeof(ScaledParams) == 344, "mirrored in Rust");
+#include "scaled.cuh"
 
 #define SCALED(NAME, T, DIM, WHICH)                                                                                    \
     extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS(DIM)) NAME(                                        \

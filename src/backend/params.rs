@@ -62,11 +62,12 @@ impl Rows {
     }
 }
 
-/// `F32`, `BF16` and `F16` of include/rows.cuh; the chooser has refused f64.
+/// `F32`, `BF16` and `F16` of include/rows.cuh, `E4M3` of flash_attn/scaled.cuh; the chooser has refused f64.
 fn dtype(dtype: DType) -> u32 {
     match dtype {
         DType::Bf16 => 1,
         DType::F16 => 2,
+        DType::F8E4m3 => 3,
         _ => 0,
     }
 }

@@ -6,7 +6,7 @@ mod prefill_sm90;
 
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
-use crate::backend::params::flash_attn::Params;
+use crate::backend::params::flash_attn::{Params, ScaledParams};
 use crate::backend::params::without_scales;
 use crate::backend::{Backend, DeviceInfo, Hint};
 use crate::dtype::DType;
@@ -25,6 +25,7 @@ enum Family<'a> {
     Prefill,
     Rebased,
     Simt,
+    Scaled,
 }
 
 impl<'a> Family<'a> {
@@ -34,6 +35,7 @@ impl<'a> Family<'a> {
             "sm80_prefill" => Family::Prefill,
             "sm75" => Family::Rebased,
             "simt" => Family::Simt,
+            "simt_scaled" => Family::Scaled,
             _ if artifact.block_k > 0 => Family::TmaPrefill(TmaPrefill(artifact)),
             _ => Family::ClusterDecode(ClusterDecode(artifact)),
         }
@@ -57,6 +59,11 @@ impl FlashAttnSpec {
         }
         // The kernels that combine lie behind those of all types.
         plan.record(8 + 2 * usize::from(self.head_dim == 128) + wide, [blocks, 1, 1], stream, &params)
+    }
+
+    /// A block each, one at least.
+    fn rows_of_heads(&self) -> [usize; 3] {
+        [self.q_tokens.saturating_mul(self.q_heads).max(1), 1, 1]
     }
 
     fn tensor_cores_take_it(&self) -> Result<(), String> {
@@ -132,6 +139,10 @@ impl CudaOp for FlashAttnSpec {
             Family::Prefill => self.tensor_cores_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Rebased => self.halves_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Simt => without_scales(self.kv, self.kv_scales),
+            Family::Scaled => match without_scales(self.kv, self.kv_scales) {
+                Ok(()) => Err("made for caches of f8e4m3, or with scales".into()),
+                Err(_) => Ok(()),
+            },
         }
     }
 
@@ -140,7 +151,7 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => few_rows(self, artifact).and_then(|()| kernel.suits(self, device)),
             Family::TmaPrefill(kernel) => kernel.suits(self),
             Family::Decode => few_rows(self, artifact),
-            Family::Prefill | Family::Rebased | Family::Simt => Ok(()),
+            Family::Prefill | Family::Rebased | Family::Simt | Family::Scaled => Ok(()),
         }
     }
 
@@ -149,7 +160,7 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => kernel.most_shared_bytes(self),
             Family::TmaPrefill(kernel) => kernel.shared_bytes(),
             Family::Prefill => prefill_shared_bytes(self, artifact),
-            Family::Decode | Family::Rebased | Family::Simt => 0,
+            Family::Decode | Family::Rebased | Family::Simt | Family::Scaled => 0,
         }
     }
 
@@ -176,7 +187,8 @@ impl CudaOp for FlashAttnSpec {
         let (op, params) = (&plan.op, Params::new(&plan.op, &args));
         // Everywhere at least one block: without a query there still are lengths to check.
         let eights = || {
-            let reason = "tokens of k or v are 4 GiB apart or more; the variant `simt` takes them".into();
+            let reason =
+                "tokens of k or v are 4 GiB apart or more; only the variants without tensor cores take them".into();
             params.with_eights(op, &args).ok_or(Error::Unsupported { backend: Cuda::NAME, op: Self::NAME, reason })
         };
         match Family::of(plan.artifact) {
@@ -194,7 +206,8 @@ impl CudaOp for FlashAttnSpec {
                 let params = params.with_splits(0, 1, tiles as i32);
                 plan.record(usize::from(op.head_dim == 128), [tiles * op.kv_heads, 1, 1], stream, &params)
             }
-            Family::Simt => plan.record(0, [op.q_tokens.saturating_mul(op.q_heads).max(1), 1, 1], stream, &params),
+            Family::Simt => plan.record(0, op.rows_of_heads(), stream, &params),
+            Family::Scaled => plan.record(0, op.rows_of_heads(), stream, &ScaledParams::new(params, &args)),
         }
     }
 }
@@ -228,7 +241,7 @@ mod tests {
     #[test]
     fn every_generation_takes_every_case() {
         for sm in [75, 80, 90, 120] {
-            for case in FlashAttnSpec::cases().into_iter().filter(|c| without_scales(c.op.kv, c.op.kv_scales).is_ok()) {
+            for case in FlashAttnSpec::cases() {
                 choose(&case.op, &device(sm), 80, Hint::default()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             }
         }
@@ -275,6 +288,10 @@ mod tests {
         assert!(refused(narrow, 90, "simt").unwrap_err().contains("they are f8e4m3"));
         assert!(refused(narrow, 90, "sm90_one_8").unwrap_err().contains("they are bf16 and f8e4m3"));
         assert!(refused(named("decode"), 90, "sm90_e4m3_8").unwrap_err().contains("made for k of f8e4m3"));
+        for case in ["f8e4m3_queries", "scales"] {
+            assert_eq!(refused(named(case), 90, "simt_scaled"), Ok("simt_scaled"));
+        }
+        assert!(refused(named("decode"), 90, "simt_scaled").unwrap_err().contains("made for caches of f8e4m3"));
         assert!(refused(named("scales"), 90, "sm90_prefill_64").unwrap_err().contains("with scales are not taken"));
         assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
     }

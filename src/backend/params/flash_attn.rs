@@ -57,6 +57,23 @@ pub(crate) struct Params {
 
 const _: () = assert!(size_of::<Params>() == 328);
 
+/// Mirrors `ScaledParams` in flash_attn/scaled.cuh.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct ScaledParams {
+    p: Params,
+    k_scale: u64,
+    v_scale: u64,
+}
+
+const _: () = assert!(size_of::<ScaledParams>() == 344);
+
+impl ScaledParams {
+    pub(crate) fn new<B: Addressed>(p: Params, args: &FlashAttnArgs<'_, B>) -> Self {
+        ScaledParams { p, k_scale: pointer(&args.k_scale), v_scale: pointer(&args.v_scale) }
+    }
+}
+
 impl Params {
     pub(crate) fn new<B: Addressed>(op: &FlashAttnSpec, args: &FlashAttnArgs<'_, B>) -> Self {
         let (index, k_first, k_len, pages, page_limit) = match op.index {

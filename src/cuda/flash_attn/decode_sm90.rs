@@ -2,26 +2,13 @@
 
 use super::grid::packed_rows;
 use crate::backend::DeviceInfo;
-use crate::backend::params::flash_attn::Params;
-use crate::backend::params::pointer;
+use crate::backend::params::flash_attn::{Params, ScaledParams};
 use crate::cuda::plan::{Plan, Shape};
 use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore};
-use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
-
-/// Mirrors `ScaledParams` in flash_attn/decode_e4m3_sm90.cu.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ScaledParams {
-    p: Params,
-    k_scale: u64,
-    v_scale: u64,
-}
-
-const _: () = assert!(size_of::<ScaledParams>() == 344);
 
 /// Most blocks of a cluster, on every device of this architecture and on those of that many multiprocessors: there enough
 /// groups of them are large enough.
@@ -207,8 +194,7 @@ impl ClusterDecode<'_> {
         let kernel = if self.one() && !aligned { self.kernel_for_one(op, "any") } else { self.kernel(op) };
         let Some(kernel) = kernel else { return Ok(()) };
         if self.e4m3() {
-            let (k_scale, v_scale) = (pointer(&args.k_scale), pointer(&args.v_scale));
-            return plan.record_as(kernel, grid, &shape, stream, &ScaledParams { p: params, k_scale, v_scale });
+            return plan.record_as(kernel, grid, &shape, stream, &ScaledParams::new(params, args));
         }
         plan.record_as(kernel, grid, &shape, stream, &params)
     }
