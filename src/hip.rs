@@ -12,6 +12,7 @@ pub mod choose;
 mod discover;
 mod driver;
 mod embedding;
+mod estimate;
 mod flash_attn;
 mod graph;
 mod grouped_gemm;
@@ -24,6 +25,7 @@ mod rope;
 mod swiglu;
 
 pub use discover::{devices, kernels, variants};
+pub use estimate::Estimated;
 pub use graph::Graph;
 pub use memory::HipBuffer;
 pub use plan::Plan;

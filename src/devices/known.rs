@@ -11,7 +11,7 @@ pub struct Known {
     pub label: &'static str,
     /// Instruction set.
     pub arch: Arch,
-    /// Multiprocessors.
+    /// Multiprocessors, compute units.
     pub units: u32,
     /// Shared memory one block may use, bytes.
     pub shared_bytes: u32,
@@ -26,7 +26,7 @@ pub struct Known {
 const PEAK: &str = "peak rates of NVIDIA's data sheet";
 
 /// One or two of each generation, the measured one first in its own.
-pub const KNOWN: [Known; 9] = [
+pub const KNOWN: [Known; 12] = [
     nvidia("h200", "H200", (90, 132, 232_448), (4657.0, 790.0), "measured, docs/performance.md"),
     nvidia("h100", "H100", (90, 132, 232_448), (3350.0, 989.0), PEAK),
     nvidia("b200", "B200", (100, 148, 232_448), (8000.0, 2250.0), PEAK),
@@ -36,6 +36,9 @@ pub const KNOWN: [Known; 9] = [
     nvidia("rtx-3090", "RTX 3090", (86, 82, 101_376), (936.0, 71.0), PEAK),
     nvidia("a100", "A100", (80, 108, 166_912), (2039.0, 312.0), PEAK),
     nvidia("t4", "T4", (75, 40, 65_536), (320.0, 65.0), PEAK),
+    amd("mi300x", "MI300X", (0x942, 304, 65_536), (5300.0, 1307.4)),
+    amd("mi355x", "MI355X", (0x950, 256, 163_840), (8000.0, 2516.6)),
+    amd("mi250x", "MI250X", (0x90a, 110, 65_536), (1638.0, 191.5)), // one of its two dies, which are devices of their own
 ];
 
 const fn nvidia(
@@ -46,6 +49,24 @@ const fn nvidia(
     source: &'static str,
 ) -> Known {
     Known { name, label, arch: Arch::Sm(sm), units, shared_bytes, gbps, tflops, source }
+}
+
+const fn amd(
+    name: &'static str,
+    label: &'static str,
+    (gfx, units, shared_bytes): (u16, u32, u32),
+    (gbps, tflops): (f64, f64),
+) -> Known {
+    Known {
+        name,
+        label,
+        arch: Arch::Gfx(gfx),
+        units,
+        shared_bytes,
+        gbps,
+        tflops,
+        source: "peak rates of AMD's data sheet",
+    }
 }
 
 impl Known {
@@ -71,7 +92,7 @@ impl Known {
         KNOWN.iter().find(|k| words(name).contains(&words(k.label)))
     }
 
-    /// As on a command line: `sm_90`.
+    /// As on a command line: `sm_90`, `gfx942`.
     pub fn arch_name(&self) -> String {
         match self.arch {
             Arch::Sm(sm) => format!("sm_{sm}"),
@@ -84,7 +105,8 @@ impl Known {
     /// What a chooser may look at.
     pub fn info(&self) -> DeviceInfo {
         let Known { arch, units, shared_bytes, .. } = *self;
-        DeviceInfo { name: format!("NVIDIA {}", self.label), arch, units, shared_bytes }
+        let vendor = if matches!(arch, Arch::Gfx(_)) { "AMD Instinct" } else { "NVIDIA" };
+        DeviceInfo { name: format!("{vendor} {}", self.label), arch, units, shared_bytes }
     }
 
     /// Microseconds that so many bytes and operations take at least, and whether it is the bytes that bind.
@@ -103,6 +125,7 @@ mod tests {
         assert_eq!(Known::named("H200").map(|k| k.name), Some("h200"));
         assert_eq!(Known::named("sm_90").map(|k| k.name), Some("h200"));
         assert_eq!(Known::named("sm_75").map(|k| k.name), Some("t4"));
+        assert_eq!(Known::named("gfx942").map(|k| k.name), Some("mi300x"));
         assert_eq!(Known::named("h2000"), None);
         let device = |name: &str, arch, units| DeviceInfo { name: name.into(), arch, units, shared_bytes: 0 };
         let of = |name, sm, units| Known::of(&device(name, Arch::Sm(sm), units)).map(|k| k.name);

@@ -28,7 +28,7 @@ fn on_matrix_units(artifact: &Artifact) -> bool {
 ///
 /// # Errors
 /// Which types there are kernels for, in words.
-fn kernel(op: &GroupedGemmSpec) -> Result<usize, String> {
+fn of_types(op: &GroupedGemmSpec) -> Result<usize, String> {
     if !matches!(op.a, DType::Bf16 | DType::F16) {
         return Err(format!("multiplies bf16 and f16, `a` is {}", op.a));
     }
@@ -45,7 +45,7 @@ fn kernel(op: &GroupedGemmSpec) -> Result<usize, String> {
 impl HipOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         if on_matrix_units(artifact) {
-            kernel(self)?;
+            of_types(self)?;
         }
         let most = MAX_GRID_Y * artifact.block_n as usize;
         if self.n > most {
@@ -56,6 +56,11 @@ impl HipOp for GroupedGemmSpec {
             return Err(format!("takes up to {most} tiles of rows, these are {tiles}"));
         }
         Ok(())
+    }
+
+    fn kernel(&self, artifact: &Artifact) -> usize {
+        // The chooser has asked whether there is one.
+        if on_matrix_units(artifact) { of_types(self).unwrap_or_default() } else { 0 }
     }
 
     /// The rows in f32, where `out` is made of them.
@@ -75,9 +80,7 @@ impl HipOp for GroupedGemmSpec {
         }
         let params = Params::new(op, &args, 1, scratch);
         let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
-        // The chooser has asked whether there is one.
-        let kernel = if on_matrix_units(artifact) { kernel(op).unwrap_or_default() } else { 0 };
-        plan.record(kernel, [row_tiles(op, artifact), columns], stream, &params)?;
+        plan.record(op.kernel(artifact), [row_tiles(op, artifact), columns], stream, &params)?;
         if !finishes(op, 1) {
             return Ok(());
         }

@@ -39,6 +39,12 @@ pub trait HipOp: Op {
         Ok(())
     }
 
+    /// Position of the kernel of a variant that does the work, among its entries.
+    fn kernel(&self, artifact: &Artifact) -> usize {
+        let _ = artifact;
+        0
+    }
+
     /// Bytes of dynamic LDS of a variant's kernels.
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
         let _ = artifact;

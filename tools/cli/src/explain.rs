@@ -11,6 +11,7 @@ use crate::bench::read_json;
 use crate::output::{self, Format};
 use anyhow::{Context, bail, ensure};
 use dropless::devices::known::{KNOWN, Known};
+use dropless::hip::Hip;
 use dropless::testing::bench::{Report, RowSpecs, Select, specs};
 use dropless::{Explanation, Hint, each_spec};
 use predict::{Asked, Prediction, predict};
@@ -43,7 +44,7 @@ pub struct Args {
     /// Backend that would run it
     #[arg(long, default_value = "cuda")]
     backend: String,
-    /// Device by name or architecture: h200, sm_90 [default: the one that is here, else h200]
+    /// Device by name or architecture: h200, sm_90, mi300x [default: the one that is here, else h200 or mi300x]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     #[command(flatten)]
@@ -165,7 +166,10 @@ fn explain(row: &RowSpecs, target: &Target, args: &Args, measured: &Report) -> a
     }
     let device = target.device();
     let known = Known::of(&device);
-    let prediction = predicted(row, &kernels, known, measured);
+    let prediction = match target {
+        Target::Hip(_) => estimated(row, &kernels, known),
+        _ => predicted(row, &kernels, known, measured),
+    };
     let (predicted_us, prediction) = match prediction {
         Ok(p) => (Some(p.us), p.from),
         Err(why) => (None, why.into()),
@@ -190,6 +194,28 @@ fn roof(known: &Known, row: &RowSpecs) -> Roof {
     let (us, memory) = known.roof_us(row.work.flops as f64, row.work.bytes as f64);
     let Known { name: device, gbps, tflops, source, .. } = *known;
     Roof { device, us, bound: if memory { "memory" } else { "arithmetic" }, gbps, tflops, source }
+}
+
+/// From the compiled code of each kernel; of one without a main loop the roof.
+fn estimated(row: &RowSpecs, kernels: &[Kernel], known: Option<&Known>) -> Result<Prediction, &'static str> {
+    let device = known.ok_or("no rates are known of this device")?;
+    let (mut us, mut from) = (0.0, vec!["estimated, not measured".to_string()]);
+    for (spec, kernel) in row.specs.iter().zip(kernels) {
+        let variant = kernel.variant.ok_or("no variant may run")?;
+        let work = spec.work();
+        let Some(e) = Hip::estimate(spec, variant, device) else {
+            us += device.roof_us(work.flops as f64, work.bytes as f64).0;
+            from.push(format!("{} at its roof", spec.name()));
+            continue;
+        };
+        us += e.us;
+        let share = match device.roof_us(work.flops as f64, work.bytes as f64) {
+            (_, false) if e.matrix_share > 0.0 => format!("{:.0} % of matrix peak", 100.0 * e.matrix_share),
+            _ => format!("{:.0} % of memory bandwidth", 100.0 * e.memory_share),
+        };
+        from.push(format!("{} {:.1} us, {} binds, {share} in its main loop", spec.name(), e.us, e.bound));
+    }
+    Ok(Prediction { us, from: from.join("; ") })
 }
 
 /// From measured rows of the same kernels, else the sum of what each kernel takes; or why there is no prediction.

@@ -8,7 +8,7 @@ mod toolchain;
 
 use anyhow::{Context, ensure};
 use data::{DataCrate, Files};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use table::{Table, Variant};
 use toolchain::Toolchain;
 
@@ -60,8 +60,4 @@ fn lower(ptx: &str, version: u16) -> String {
         out.push('\n');
     }
     out
-}
-
-fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }

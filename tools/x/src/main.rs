@@ -1,11 +1,13 @@
 //! `cargo x`: developer tasks.
 
+mod estimate;
 mod kernels;
 mod package;
 mod targets;
 mod tune;
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(name = "cargo x", about = "Developer tasks of dropless")]
@@ -19,6 +21,9 @@ enum Command {
     /// Compile the kernels of a data crate, with a compiler of its own choice and version
     #[command(subcommand)]
     Kernels(Kernels),
+    /// Estimate how fast compiled kernels could be: measured on nothing
+    #[command(subcommand)]
+    Estimate(Estimate),
     /// Package every publishable crate and fail where one is over 9 MB (crates.io takes 10)
     Package,
     /// `cargo check` the library for every other target whose standard library is installed
@@ -50,12 +55,26 @@ enum Kernels {
     },
 }
 
+#[derive(Subcommand)]
+enum Estimate {
+    /// AMD code objects against the limits of MI250X, MI300X and MI355X. Needs llvm 22
+    Hip {
+        /// Code objects, or parts of the names of committed ones [default: all of these]
+        words: Vec<String>,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Kernels(Kernels::Cuda { check, only }) => kernels::cuda(check, &only),
         Command::Kernels(Kernels::Hip { check }) => kernels::hip::compile(check),
+        Command::Estimate(Estimate::Hip { words }) => estimate::print(&words),
         Command::Package => package::run(),
         Command::Targets => targets::run(),
         Command::Tune { arguments } => tune::run(&arguments),
     }
+}
+
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }

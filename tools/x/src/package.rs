@@ -1,5 +1,6 @@
 //! Packages the workspace as it would be published.
 
+use crate::target_dir;
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,10 +28,6 @@ pub fn run() -> anyhow::Result<()> {
     }
     ensure!(over.is_empty(), "over {LIMIT} bytes: {}", over.join(", "));
     Ok(())
-}
-
-fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
 fn packages_since(folder: &Path, started: SystemTime) -> anyhow::Result<Vec<(PathBuf, u64)>> {

@@ -6,6 +6,7 @@ use dropless::backend::DeviceInfo;
 use dropless::cuda::Cuda;
 use dropless::devices::BACKENDS;
 use dropless::devices::known::{KNOWN, Known};
+use dropless::hip::Hip;
 use dropless::op::Op;
 use dropless::{Backend, Cpu, Error, Explain, Explanation, Hint, Wgpu};
 
@@ -14,6 +15,8 @@ pub(super) enum Target {
     /// The cuda backend on a device that need not be here.
     Absent(DeviceInfo),
     Here(Cuda),
+    /// The hip backend, wherever the device is.
+    Hip(DeviceInfo),
     Cpu(Cpu),
     Wgpu(Wgpu),
 }
@@ -40,11 +43,16 @@ impl Target {
                 Err(Error::Unavailable { .. }) if args.cuda.tuned.is_none() => Target::Absent(named("h200")?),
                 Err(e) => return Err(e.into()),
             }),
+            ("hip", Some(name)) => Ok(Target::Hip(named(name)?)),
+            ("hip", None) => Ok(Target::Hip(match Hip::new(0) {
+                Ok(hip) => hip.device().clone(),
+                Err(Error::Unavailable { .. }) => named("mi300x")?,
+                Err(e) => return Err(e.into()),
+            })),
             ("wgpu", None) => Ok(Target::Wgpu(Wgpu::new(0)?)),
             ("wgpu", Some(_)) => {
                 bail!("--device names a GPU of cuda's, the wgpu backend answers for the adapter that is here")
             }
-            (other, _) if BACKENDS.contains(&other) => bail!("explain does not answer for {other} yet"),
             (other, _) => bail!("there is no backend {other:?}; there are {}", BACKENDS.join(", ")),
         }
     }
@@ -53,13 +61,14 @@ impl Target {
         match self {
             Target::Cpu(_) => Cpu::NAME,
             Target::Wgpu(_) => Wgpu::NAME,
+            Target::Hip(_) => Hip::NAME,
             _ => Cuda::NAME,
         }
     }
 
     pub(super) fn device(&self) -> DeviceInfo {
         match self {
-            Target::Absent(device) => device.clone(),
+            Target::Absent(device) | Target::Hip(device) => device.clone(),
             Target::Here(cuda) => cuda.device().clone(),
             Target::Cpu(cpu) => cpu.device().clone(),
             Target::Wgpu(wgpu) => wgpu.device().clone(),
@@ -71,10 +80,12 @@ impl Target {
         Cpu: Explain<O>,
         Cuda: Explain<O>,
         Wgpu: Explain<O>,
+        Hip: Explain<O>,
     {
         match self {
             Target::Absent(device) => Cuda::explain(op, device, hint),
             Target::Here(cuda) => cuda.explain_here(op, hint),
+            Target::Hip(device) => Hip::explain(op, device, hint),
             Target::Cpu(cpu) => cpu.explain_here(op, hint),
             Target::Wgpu(wgpu) => wgpu.explain_here(op, hint),
         }

@@ -1,33 +1,49 @@
 //! `cargo x kernels hip`: the tile table in, code objects, their Rust table and the LOCK out.
 
+mod page;
 mod table;
 mod toolchain;
 
 use super::data::{DataCrate, Files};
 use super::lock;
+use crate::estimate;
+use anyhow::{Context, ensure};
 use std::collections::BTreeSet;
 use table::Table;
 use toolchain::Toolchain;
 
 const HIP: DataCrate = DataCrate { folder: "kernels-hip", compiled: "co", command: "cargo x kernels hip" };
 
+/// The page of documentation that lists the estimates.
+const PAGE: &str = "../docs/performance/hip.md";
+
 pub fn compile(check: bool) -> anyhow::Result<()> {
     let root = HIP.root()?;
     let table = Table::read(&root.join("variants.toml"))?;
     let toolchain = Toolchain::find(&root.join("toolchain.txt"))?;
-    let (mut made, mut sources) = (Files::new(), BTreeSet::new());
+    let (mut made, mut sources, mut estimates) = (Files::new(), BTreeSet::new(), Vec::new());
     for variant in &table.variant {
         for arch in table.archs(variant) {
             let compiled = toolchain.compile(root, &table, variant, arch)?;
             let path = variant.artifact(arch);
             println!("{path:<40} {}", compiled.report);
             sources.extend(compiled.sources);
+            if estimate::ARCHS.contains(&arch.as_str()) {
+                let found = estimate::object(&compiled.bytes, arch).with_context(|| path.clone())?;
+                for entry in variant.entries.iter().filter(|e| e.starts_with("mfma")) {
+                    let multiplies = found.iter().any(|e| e.entry == *entry && e.flops > 0);
+                    ensure!(multiplies, "{path}: the main loop of {entry} has no matrix instruction");
+                }
+                estimates.extend(found.into_iter().map(|e| (variant, arch.as_str(), e)));
+            }
             made.insert(path, compiled.bytes);
         }
     }
     // Of the sources shared with kernels-cuda, those that a row uses; of this crate's own, all.
     sources.extend(lock::sources(root, &["h", "cuh", "hip"])?);
     made.insert("src/artifacts.rs".into(), table.rust().into_bytes());
+    made.insert("src/estimates.rs".into(), table::estimates(&estimates).into_bytes());
     made.insert("LOCK".into(), lock::write(&HIP, &made, sources.into_iter().collect())?.into_bytes());
+    made.insert(PAGE.into(), page::write(&root.join(PAGE), &estimates)?);
     if check { HIP.compare(&made) } else { HIP.store(&made) }
 }

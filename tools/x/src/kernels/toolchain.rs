@@ -1,7 +1,7 @@
 //! The CUDA compiler from pinned wheels, in a virtual environment of its own.
 
 use super::table::{Table, Variant};
-use super::target_dir;
+use crate::target_dir;
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;

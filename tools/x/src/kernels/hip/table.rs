@@ -1,5 +1,6 @@
 //! variants.toml, and the Rust table made of it.
 
+use crate::estimate::Estimate;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -80,6 +81,30 @@ impl Table {
         out + "];\n"
     }
 }
+
+/// src/estimates.rs: of kernels by variant and target.
+pub fn estimates(all: &[(&Variant, &str, Estimate)]) -> String {
+    let mut out = String::from(ESTIMATES_HEAD);
+    for (v, arch, e) in all {
+        let (op, variant) = (v.ops.first().map_or("", String::as_str), &v.name);
+        let Estimate { entry, waves, flops, bytes, matrix, vector, lds, l2, chain } = e;
+        let _ = writeln!(out, "    Estimate {{");
+        let _ = writeln!(out, "        op: {op:?}, variant: {variant:?}, arch: {arch:?}, entry: c{entry:?},");
+        let _ = writeln!(out, "        waves: {waves}, flops: {flops}, bytes: {bytes},");
+        let _ = writeln!(out, "        matrix: {matrix}, vector: {vector}, lds: {lds}, l2: {l2}, chain: {chain:?},");
+        let _ = writeln!(out, "    }},");
+    }
+    out + "];\n"
+}
+
+const ESTIMATES_HEAD: &str = "//! Made from the code objects by `cargo x kernels hip`. Do not edit.
+
+use crate::Estimate;
+
+/// A step of the main loop of every kernel that has one, on the targets with matrix units. Estimated, not measured.
+#[rustfmt::skip]
+pub const ESTIMATES: &[Estimate] = &[
+";
 
 const HEAD: &str = "//! Made from variants.toml by `cargo x kernels hip`. Do not edit.
 

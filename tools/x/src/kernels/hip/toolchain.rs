@@ -1,7 +1,7 @@
 //! Clang of one version, as the system has it: the distribution packages it with all targets.
 
-use super::super::target_dir;
 use super::table::{Table, Variant};
+use crate::target_dir;
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;

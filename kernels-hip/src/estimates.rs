@@ -1,0 +1,298 @@
+//! Made from the code objects by `cargo x kernels hip`. Do not edit.
+
+use crate::Estimate;
+
+/// A step of the main loop of every kernel that has one, on the targets with matrix units. Estimated, not measured.
+#[rustfmt::skip]
+pub const ESTIMATES: &[Estimate] = &[
+    Estimate {
+        op: "rms_norm", variant: "portable", arch: "gfx90a", entry: c"rms_norm",
+        waves: 18, flops: 0, bytes: 165888,
+        matrix: 0, vector: 2574, lds: 0, l2: 4484, chain: [2944, 7664],
+    },
+    Estimate {
+        op: "rms_norm", variant: "portable", arch: "gfx942", entry: c"rms_norm",
+        waves: 18, flops: 0, bytes: 165888,
+        matrix: 0, vector: 2250, lds: 0, l2: 3130, chain: [2788, 7508],
+    },
+    Estimate {
+        op: "rms_norm", variant: "portable", arch: "gfx950", entry: c"rms_norm",
+        waves: 18, flops: 0, bytes: 165888,
+        matrix: 0, vector: 2214, lds: 0, l2: 2592, chain: [2776, 7496],
+    },
+    Estimate {
+        op: "embedding", variant: "portable", arch: "gfx90a", entry: c"embedding",
+        waves: 24, flops: 0, bytes: 73728,
+        matrix: 0, vector: 1488, lds: 0, l2: 1993, chain: [1260, 3620],
+    },
+    Estimate {
+        op: "embedding", variant: "portable", arch: "gfx942", entry: c"embedding",
+        waves: 24, flops: 0, bytes: 73728,
+        matrix: 0, vector: 1224, lds: 0, l2: 1392, chain: [1232, 3592],
+    },
+    Estimate {
+        op: "embedding", variant: "portable", arch: "gfx950", entry: c"embedding",
+        waves: 24, flops: 0, bytes: 73728,
+        matrix: 0, vector: 1224, lds: 0, l2: 1152, chain: [1232, 3592],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx90a", entry: c"argmax_parts",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 2048, lds: 0, l2: 2657, chain: [1452, 3812],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx90a", entry: c"argmax_rows",
+        waves: 32, flops: 0, bytes: 16384,
+        matrix: 0, vector: 256, lds: 0, l2: 443, chain: [524, 1704],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx942", entry: c"argmax_parts",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1888, lds: 0, l2: 1855, chain: [1404, 3764],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx942", entry: c"argmax_rows",
+        waves: 32, flops: 0, bytes: 16384,
+        matrix: 0, vector: 192, lds: 0, l2: 310, chain: [532, 1712],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx950", entry: c"argmax_parts",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1888, lds: 0, l2: 1536, chain: [1404, 3764],
+    },
+    Estimate {
+        op: "argmax", variant: "portable", arch: "gfx950", entry: c"argmax_rows",
+        waves: 32, flops: 0, bytes: 16384,
+        matrix: 0, vector: 192, lds: 0, l2: 256, chain: [532, 1712],
+    },
+    Estimate {
+        op: "swiglu", variant: "portable", arch: "gfx90a", entry: c"swiglu_rows",
+        waves: 18, flops: 0, bytes: 110592,
+        matrix: 0, vector: 7236, lds: 0, l2: 2989, chain: [3224, 6764],
+    },
+    Estimate {
+        op: "swiglu", variant: "portable", arch: "gfx942", entry: c"swiglu_rows",
+        waves: 18, flops: 0, bytes: 110592,
+        matrix: 0, vector: 6930, lds: 0, l2: 2087, chain: [3320, 6860],
+    },
+    Estimate {
+        op: "swiglu", variant: "portable", arch: "gfx950", entry: c"swiglu_rows",
+        waves: 18, flops: 0, bytes: 110592,
+        matrix: 0, vector: 6930, lds: 0, l2: 1728, chain: [3320, 6860],
+    },
+    Estimate {
+        op: "rope", variant: "portable", arch: "gfx90a", entry: c"rope",
+        waves: 24, flops: 0, bytes: 245760,
+        matrix: 0, vector: 5016, lds: 0, l2: 6643, chain: [2820, 6360],
+    },
+    Estimate {
+        op: "rope", variant: "portable", arch: "gfx942", entry: c"rope",
+        waves: 24, flops: 0, bytes: 245760,
+        matrix: 0, vector: 4680, lds: 0, l2: 4637, chain: [2724, 6264],
+    },
+    Estimate {
+        op: "rope", variant: "portable", arch: "gfx950", entry: c"rope",
+        waves: 24, flops: 0, bytes: 245760,
+        matrix: 0, vector: 4680, lds: 0, l2: 3840, chain: [2724, 6264],
+    },
+    Estimate {
+        op: "kv_append", variant: "portable", arch: "gfx90a", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 128000,
+        matrix: 0, vector: 2510, lds: 0, l2: 3460, chain: [4988, 13248],
+    },
+    Estimate {
+        op: "kv_append", variant: "portable", arch: "gfx942", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 128000,
+        matrix: 0, vector: 2390, lds: 0, l2: 2416, chain: [4484, 11564],
+    },
+    Estimate {
+        op: "kv_append", variant: "portable", arch: "gfx950", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 128000,
+        matrix: 0, vector: 2390, lds: 0, l2: 2000, chain: [4484, 11564],
+    },
+    Estimate {
+        op: "moe_route", variant: "portable", arch: "gfx90a", entry: c"moe_route",
+        waves: 20, flops: 0, bytes: 81920,
+        matrix: 0, vector: 1920, lds: 200, l2: 2215, chain: [2784, 6324],
+    },
+    Estimate {
+        op: "moe_route", variant: "portable", arch: "gfx942", entry: c"moe_route",
+        waves: 20, flops: 0, bytes: 81920,
+        matrix: 0, vector: 1200, lds: 200, l2: 1546, chain: [2952, 7672],
+    },
+    Estimate {
+        op: "moe_route", variant: "portable", arch: "gfx950", entry: c"moe_route",
+        waves: 20, flops: 0, bytes: 81920,
+        matrix: 0, vector: 1200, lds: 200, l2: 1280, chain: [2952, 7672],
+    },
+    Estimate {
+        op: "moe_sort", variant: "one_block", arch: "gfx90a", entry: c"moe_dispatch",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 1536, lds: 160, l2: 1772, chain: [2784, 6324],
+    },
+    Estimate {
+        op: "moe_sort", variant: "one_block", arch: "gfx942", entry: c"moe_dispatch",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 960, lds: 160, l2: 1237, chain: [2040, 4400],
+    },
+    Estimate {
+        op: "moe_sort", variant: "one_block", arch: "gfx950", entry: c"moe_dispatch",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 960, lds: 160, l2: 1024, chain: [2040, 4400],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx90a", entry: c"moe_count",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 1536, lds: 160, l2: 1772, chain: [2784, 6324],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx90a", entry: c"moe_place",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 5568, lds: 2560, l2: 3543, chain: [5272, 8812],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx942", entry: c"moe_count",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 960, lds: 160, l2: 1237, chain: [2532, 6072],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx942", entry: c"moe_place",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 4032, lds: 2560, l2: 2474, chain: [4952, 8492],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx950", entry: c"moe_count",
+        waves: 16, flops: 0, bytes: 65536,
+        matrix: 0, vector: 960, lds: 160, l2: 1024, chain: [2532, 6072],
+    },
+    Estimate {
+        op: "moe_sort", variant: "two_launches", arch: "gfx950", entry: c"moe_place",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 4032, lds: 2560, l2: 2048, chain: [4952, 8492],
+    },
+    Estimate {
+        op: "moe_permute", variant: "portable", arch: "gfx90a", entry: c"moe_permute",
+        waves: 30, flops: 0, bytes: 30720,
+        matrix: 0, vector: 330, lds: 0, l2: 831, chain: [564, 1744],
+    },
+    Estimate {
+        op: "moe_permute", variant: "portable", arch: "gfx942", entry: c"moe_permute",
+        waves: 30, flops: 0, bytes: 30720,
+        matrix: 0, vector: 240, lds: 0, l2: 580, chain: [552, 1732],
+    },
+    Estimate {
+        op: "moe_permute", variant: "portable", arch: "gfx950", entry: c"moe_permute",
+        waves: 30, flops: 0, bytes: 30720,
+        matrix: 0, vector: 240, lds: 0, l2: 480, chain: [552, 1732],
+    },
+    Estimate {
+        op: "moe_combine", variant: "portable", arch: "gfx90a", entry: c"moe_combine",
+        waves: 24, flops: 0, bytes: 344064,
+        matrix: 0, vector: 3936, lds: 0, l2: 9300, chain: [7156, 21316],
+    },
+    Estimate {
+        op: "moe_combine", variant: "portable", arch: "gfx942", entry: c"moe_combine",
+        waves: 24, flops: 0, bytes: 344064,
+        matrix: 0, vector: 3744, lds: 0, l2: 6492, chain: [7108, 21268],
+    },
+    Estimate {
+        op: "moe_combine", variant: "portable", arch: "gfx950", entry: c"moe_combine",
+        waves: 24, flops: 0, bytes: 344064,
+        matrix: 0, vector: 3744, lds: 0, l2: 5376, chain: [7108, 21268],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_bf16_dense",
+        waves: 16, flops: 2097152, bytes: 49152,
+        matrix: 1024, vector: 560, lds: 1152, l2: 928, chain: [1116, 2296],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_bf16_mxfp4",
+        waves: 12, flops: 1572864, bytes: 122880,
+        matrix: 768, vector: 3624, lds: 888, l2: 2319, chain: [6500, 15940],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_f16_dense",
+        waves: 16, flops: 2097152, bytes: 49152,
+        matrix: 1024, vector: 560, lds: 1152, l2: 928, chain: [1116, 2296],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_f16_mxfp4",
+        waves: 12, flops: 1572864, bytes: 122880,
+        matrix: 768, vector: 3624, lds: 888, l2: 2319, chain: [6500, 15940],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 3092, chain: [4456, 13896],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_bf16_dense",
+        waves: 20, flops: 2621440, bytes: 61440,
+        matrix: 640, vector: 600, lds: 1440, l2: 960, chain: [864, 2044],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_bf16_mxfp4",
+        waves: 12, flops: 1572864, bytes: 122880,
+        matrix: 384, vector: 3936, lds: 888, l2: 1920, chain: [5732, 13992],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_f16_dense",
+        waves: 20, flops: 2621440, bytes: 61440,
+        matrix: 640, vector: 600, lds: 1440, l2: 960, chain: [864, 2044],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_f16_mxfp4",
+        waves: 12, flops: 1572864, bytes: 122880,
+        matrix: 384, vector: 3936, lds: 888, l2: 1920, chain: [5732, 13992],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx90a", entry: c"grouped_gemm",
+        waves: 8, flops: 0, bytes: 61440,
+        matrix: 0, vector: 3680, lds: 4416, l2: 1661, chain: [7484, 13384],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx90a", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 1136, lds: 0, l2: 4429, chain: [4552, 13992],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx942", entry: c"grouped_gemm",
+        waves: 8, flops: 0, bytes: 61440,
+        matrix: 0, vector: 3608, lds: 4416, l2: 1160, chain: [7404, 13304],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx942", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 3092, chain: [4456, 13896],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx950", entry: c"grouped_gemm",
+        waves: 16, flops: 0, bytes: 122880,
+        matrix: 0, vector: 7216, lds: 8832, l2: 1920, chain: [6180, 12080],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "fma", arch: "gfx950", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma", arch: "gfx90a", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 49152,
+        matrix: 0, vector: 816, lds: 256, l2: 1329, chain: [1356, 3716],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma", arch: "gfx942", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 49152,
+        matrix: 0, vector: 752, lds: 256, l2: 928, chain: [1320, 3680],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma", arch: "gfx950", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 49152,
+        matrix: 0, vector: 752, lds: 256, l2: 768, chain: [1320, 3680],
+    },
+];
