@@ -6,6 +6,7 @@
 #include "../../kernels-cuda/grouped_gemm/finish.cuh"
 #include "../../kernels-cuda/grouped_gemm/weights.cuh"
 #include "gcn/mfma.h"
+#include "stored.h"
 
 constexpr int THREADS = 32 * WARPS, CHUNKS = BLOCK_K / 8, ROWS = THREADS / CHUNKS; // rows that all threads load at a time
 constexpr int A_LOADS = BLOCK_M / ROWS, W_LOADS = BLOCK_N / ROWS, M_TILES = BLOCK_M / 32;
@@ -13,26 +14,6 @@ constexpr int PITCH = BLOCK_K + 8; // of 16-bit elements: keeps rows in differen
 static_assert(BLOCK_K == 32, "one block of MXFP4: its sum is scaled as a whole");
 static_assert(BLOCK_N == 32 * THREADS / 64, "a wave has 32 weight rows");
 static_assert(BLOCK_M % ROWS == 0 && BLOCK_N % ROWS == 0 && BLOCK_M % 32 == 0, "threads share rows evenly");
-
-// Elements k .. k + 8 of a row in 16 bits, as they are stored; zeros from K on.
-__device__ __forceinline__ uint4 load_stored(const Rows& rows, long long row, int k, int end) {
-    const char* at = address(rows, row, k);
-    if (k + 8 <= end && aligned16(at)) return *(const uint4*)at;
-    unsigned words[4] = {};
-#pragma unroll 1
-    for (int i = 0; i < 8; i++) {
-        const unsigned bits = k + i < end ? ((const unsigned short*)at)[i] : 0;
-#pragma unroll
-        for (int w = 0; w < 4; w++) words[w] |= w == i / 2 ? bits << 16 * (i % 2) : 0;
-    }
-    return make_uint4(words[0], words[1], words[2], words[3]);
-}
-
-// Eight values that fit the type exactly.
-__device__ __forceinline__ uint4 pack(unsigned dtype, const float (&x)[8]) {
-    const auto pair = [&](int i) { return narrow(dtype, x[i]) | unsigned(narrow(dtype, x[i + 1])) << 16; };
-    return make_uint4(pair(0), pair(2), pair(4), pair(6));
-}
 
 // A thread's share of a step.
 template <bool BLOCKS> struct Step {

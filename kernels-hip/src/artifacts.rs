@@ -196,6 +196,19 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["grouped_gemm"],
+        variant: "wmma",
+        entries: &[c"wmma_bf16_dense", c"wmma_bf16_mxfp4", c"wmma_f16_dense", c"wmma_f16_mxfp4", c"grouped_finish"],
+        warps: 4,
+        block_m: 64,
+        block_n: 128,
+        block_k: 32,
+        objects: &[
+            Object { arch: "gfx1100", bytes: include_bytes!("../co/grouped_gemm.wmma.gfx1100.co") },
+            Object { arch: "gfx1201", bytes: include_bytes!("../co/grouped_gemm.wmma.gfx1201.co") },
+        ],
+    },
+    Artifact {
+        ops: &["grouped_gemm"],
         variant: "fma",
         entries: &[c"grouped_gemm", c"grouped_finish"],
         warps: 8,

@@ -113,6 +113,10 @@ mod tests {
             assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
             assert_eq!(variant(gemm(DType::Bf16, DType::F16), gfx), "fma");
         }
+        for gfx in [0x1100, 0x1201] {
+            assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), gfx), "wmma");
+            assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
+        }
         assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), 0x90a), "fma");
     }
 

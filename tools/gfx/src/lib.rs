@@ -7,7 +7,8 @@
 //! LDS that two waves touch between barriers where one of them writes, a barrier that not all lanes reach.
 //!
 //! What this cannot show: speed, the wait states between instructions that the hardware does not interlock, the order of
-//! memory accesses of different workgroups, and the last bits of the matrix and transcendental units.
+//! memory accesses of different workgroups, the last bits of the matrix and transcendental units, and whether WMMA keeps
+//! subnormal numbers, of which no guide speaks: here it does.
 //!
 //! As a shared library it is a stand-in for libamdhip64 ([`hip`]): `tools/verify-hip.sh` has the hip backend load it.
 
@@ -38,3 +39,4 @@ mod scalar_float;
 pub mod waits;
 pub mod wave;
 mod wide;
+mod wmma;

@@ -12,7 +12,7 @@ pub fn row(m: usize, register: usize, lane: usize) -> usize {
     if m == 32 { 8 * (register / 4) + 4 * (lane / 32) + register % 4 } else { 4 * (lane / 16) + register }
 }
 
-fn bf16(bits: u16) -> f32 {
+pub fn bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 

@@ -21,22 +21,33 @@ fn every_instruction_is_known() {
     assert!(seen > 10_000, "only {seen} instructions");
 }
 
+/// Matrix instructions of a kernel that are in a loop, and how many there are at least in those of its kind.
+fn multiplications(object: &Object, entry: &str) -> usize {
+    let first = object.program.index(object.kernel(entry).unwrap().entry).unwrap();
+    let code = &object.program.instructions[first..];
+    let code = &code[..code.iter().position(|i| i.text.starts_with("s_endpgm")).unwrap()];
+    let is = |text: &str| text.starts_with("v_mfma_f32_32x32x") || text.starts_with("v_wmma_f32_16x16x16_");
+    // A branch back, and what it goes back over.
+    let loops = code.iter().enumerate().filter(|(at, i)| i.text.contains("branch") && i.target < first + at);
+    let counts = loops.map(|(at, i)| code[i.target.saturating_sub(first)..at].iter().filter(|i| is(&i.text)).count());
+    counts.max().unwrap_or(0)
+}
+
 #[test]
 fn matrix_units_multiply_in_the_main_loops() {
     let mut seen = 0;
-    for artifact in ARTIFACTS.iter().filter(|a| a.variant == "mfma") {
-        for object in artifact.objects {
-            let read = Object::load(object.bytes).unwrap();
-            for entry in artifact.entries.iter().filter(|e| e.to_bytes().starts_with(b"mfma_")) {
-                let kernel = read.kernel(entry.to_str().unwrap()).unwrap();
-                let first = read.program.index(kernel.entry).unwrap();
-                let code = read.program.instructions[first..].iter().map(|i| i.text.as_str());
-                let matrix =
-                    code.take_while(|i| !i.starts_with("s_endpgm")).filter(|i| i.starts_with("v_mfma_f32_32x32x"));
-                assert!(matrix.count() >= 4, "{entry:?} for {}", object.arch);
-                seen += 1;
+    for (variant, least) in [("mfma", 4), ("wmma", 16)] {
+        for artifact in ARTIFACTS.iter().filter(|a| a.variant == variant) {
+            for object in artifact.objects {
+                let read = Object::load(object.bytes).unwrap();
+                let entries = artifact.entries.iter().map(|e| e.to_str().unwrap());
+                for entry in entries.filter(|e| e.starts_with(variant)) {
+                    let found = multiplications(&read, entry);
+                    assert!(found >= least, "{entry} for {}: {found}", object.arch);
+                    seen += 1;
+                }
             }
         }
     }
-    assert!(seen > 0, "no kernel on matrix units");
+    assert!(seen >= 16, "only {seen} kernels on matrix units");
 }
