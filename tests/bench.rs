@@ -1,8 +1,8 @@
 //! The bench itself, on the reference: every kind of row runs and its check passes.
 #![cfg(feature = "testing")]
 
-use dropless::Cpu;
 use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Skew, Weights, run};
+use dropless::{Cpu, DType};
 use std::sync::Arc;
 
 fn bench(cases: &[&str], ops: &[&str], presets: &[&str], tokens: &[usize], openai_weights: bool) -> Report {
@@ -76,12 +76,17 @@ fn a_whole_model() {
         decode: vec![(1, 9), (2, 9)],
         ..ModelOptions::new(Weights::Random("tiny".into()))
     };
+    let narrow = ModelOptions { decode: Vec::new(), kv: Some(DType::F8E4m3), ..model.clone() };
     let select = Select { ops: vec!["model".into()], ..Select::default() };
     let options = Options { select, seconds: 1e-3, model: Some(model), ..Options::default() };
     let report = run(&Arc::new(Cpu::new()), &options, &About::default(), |_| {}).unwrap();
     assert_right(&report, 3);
     let rows: Vec<(&str, usize)> = report.rows.iter().map(|r| (r.case.as_str(), r.tokens)).collect();
     assert_eq!(rows, [("tiny prefill", 5), ("tiny decode ctx9", 1), ("tiny decode ctx9", 2)]);
+    let report = run(&Arc::new(Cpu::new()), &Options { model: Some(narrow), ..options }, &About::default(), |_| {});
+    let report = report.unwrap();
+    assert_right(&report, 1);
+    assert_eq!(report.rows[0].case, "tiny kv f8e4m3 prefill");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn golden_vectors_in_f32() {
 /// missing; at the end what each would say next.
 fn batches<B: Replay + AllOps>(backend: B) -> (Vec<f64>, Vec<u32>) {
     let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Hf, 7).unwrap();
-    let options = Options { activations: DType::F32, max_context: 128, max_chunk: 32, max_sequences: 3 };
+    let options = Options { activations: DType::F32, kv: None, max_context: 128, max_chunk: 32, max_sequences: 3 };
     let mut model = Model::random(Arc::new(backend), &weights, &options, &mut |_| {}).unwrap();
     let mut sessions = [(); 3].map(|()| model.session().unwrap());
     let prompts: [Vec<u32>; 3] = [50, 3, 17].map(|n| (0..n).map(|i| (37 * i + n) % 512).collect());

@@ -7,6 +7,8 @@ mod cache;
 mod chat;
 #[path = "gpt_oss/common.rs"]
 mod common;
+#[path = "gpt_oss/f8e4m3.rs"]
+mod f8e4m3;
 #[path = "gpt_oss/files.rs"]
 mod files;
 #[path = "gpt_oss/golden.rs"]

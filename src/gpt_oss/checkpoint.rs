@@ -5,6 +5,7 @@
 
 pub(crate) mod names;
 mod open;
+mod scales;
 pub(crate) mod write;
 
 use super::config::Config;

@@ -38,8 +38,12 @@ use workspace::Workspace;
 /// How a model is run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Type of activations and of the KV cache: f32, bf16 or f16; f64 with the cpu oracle.
+    /// Type of activations: f32, bf16 or f16; f64 with the cpu oracle.
     pub activations: DType,
+    /// Type of the KV cache: that of activations where it is none, or f8e4m3, half of bf16's bytes. Then a checkpoint's scales of keys
+    /// and values count, `self_attn.k_proj.k_scale` and `self_attn.v_proj.v_scale` of a layer (f32, one number or one a key head; 1
+    /// where it has none): what they divide beyond 448 becomes 448.
+    pub kv: Option<DType>,
     /// Longest sequence, tokens; the model's own limit where that is less. The cache is allocated for it.
     pub max_context: usize,
     /// Most tokens computed at once; longer prompts are fed in pieces. Buffers are allocated for it.
@@ -50,7 +54,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { activations: DType::F32, max_context: 4096, max_chunk: 128, max_sequences: 1 }
+        Options { activations: DType::F32, kv: None, max_context: 4096, max_chunk: 128, max_sequences: 1 }
     }
 }
 
@@ -137,7 +141,8 @@ impl<B: Replay + AllOps> Model<B> {
         Self::with_weights(backend, dims, weights)
     }
 
-    fn with_weights(backend: Arc<B>, dims: Dims, weights: Arc<Weights<B>>) -> Result<Self, Error> {
+    fn with_weights(backend: Arc<B>, mut dims: Dims, weights: Arc<Weights<B>>) -> Result<Self, Error> {
+        dims.kv_scales = dims.cache == DType::F8E4m3 && weights.layers.iter().any(|layer| layer.kv_scales.is_some());
         let table = dims.config.rope.table(0..dims.max_context as i64);
         let constant = |values: &[f64]| {
             let shape = [dims.max_context, dims.config.head_dim / 2];

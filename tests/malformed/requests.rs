@@ -9,7 +9,7 @@ use dropless::{Cpu, DType};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-const SMALL: Options = Options { activations: DType::F32, max_context: 40, max_chunk: 16, max_sequences: 2 };
+const SMALL: Options = Options { activations: DType::F32, kv: None, max_context: 40, max_chunk: 16, max_sequences: 2 };
 
 fn model(options: &Options) -> Result<Model<Cpu>, dropless::Error> {
     let checkpoint = open(Layout::Hf, weights(Layout::Hf).to_vec())?;
@@ -22,6 +22,7 @@ fn options_that_make_no_sense() {
     refused(model(&Options { max_chunk: 0, ..SMALL }), &["max_chunk", "at least 1"]);
     refused(model(&Options { max_sequences: 0, ..SMALL }), &["max_sequences", "at least 1"]);
     refused(model(&Options { activations: DType::I32, ..SMALL }), &["activations", "got i32"]);
+    refused(model(&Options { kv: Some(DType::U8), ..SMALL }), &["kv", "f8e4m3", "got u8"]);
 }
 
 #[test]

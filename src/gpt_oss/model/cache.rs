@@ -59,10 +59,7 @@ pub(super) struct LayerCache<B: Runtime> {
 impl<B: Runtime> LayerCache<B> {
     pub(super) fn new(backend: &B, dims: &Dims, paging: &Paging) -> Result<Self, Error> {
         let (k, v) = paging.store().shapes(dims.config.kv_heads, dims.config.head_dim);
-        Ok(LayerCache {
-            k: Tensor::empty(backend, dims.activations, &k)?,
-            v: Tensor::empty(backend, dims.activations, &v)?,
-        })
+        Ok(LayerCache { k: Tensor::empty(backend, dims.cache, &k)?, v: Tensor::empty(backend, dims.cache, &v)? })
     }
 }
 

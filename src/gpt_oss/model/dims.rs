@@ -27,6 +27,9 @@ pub(super) struct Rows {
 pub(super) struct Dims {
     pub config: Config,
     pub activations: DType,
+    /// Type of keys and values kept, and whether they are divided by scales of the checkpoint.
+    pub cache: DType,
+    pub kv_scales: bool,
     pub max_context: usize,
     pub max_chunk: usize,
     pub max_sequences: usize,
@@ -58,6 +61,11 @@ impl Dims {
             let problem = format!("must be f32, bf16, f16 or (cpu oracle) f64, got {}", options.activations);
             return Err(Error::input("activations", problem));
         }
+        let cache = options.kv.unwrap_or(options.activations);
+        if !cache.is_float() && cache != DType::F8E4m3 {
+            let problem = format!("must be f32, bf16, f16, f8e4m3 or (cpu oracle) f64, got {cache}");
+            return Err(Error::input("kv", problem));
+        }
         let mut windows = config.layer_windows.clone();
         if wrong(Rule::LayerParity) {
             windows.rotate_left(1);
@@ -71,8 +79,18 @@ impl Dims {
                 pagings.push((window, Paging::new(window, max_context, max_chunk, max_sequences)));
             }
         }
-        let activations = options.activations;
-        Ok(Dims { config, activations, max_context, max_chunk, max_sequences, weights, pagings, layer_paging })
+        Ok(Dims {
+            config,
+            activations: options.activations,
+            cache,
+            kv_scales: false,
+            max_context,
+            max_chunk,
+            max_sequences,
+            weights,
+            pagings,
+            layer_paging,
+        })
     }
 
     /// Most rows of one call of the layers: a chunk, or a token of each sequence.
@@ -116,8 +134,8 @@ impl Dims {
             head_dim: self.config.head_dim,
             x: self.wide(),
             q_out: self.activations,
-            cache: self.activations,
-            scales: false,
+            cache: self.cache,
+            scales: self.kv_scales,
             store,
             positions: self.max_context,
             table: self.wide(),
@@ -135,8 +153,8 @@ impl Dims {
             kv_heads: self.config.kv_heads,
             head_dim: self.config.head_dim,
             q: self.activations,
-            kv: self.activations,
-            kv_scales: false,
+            kv: self.cache,
+            kv_scales: self.kv_scales,
             out: self.activations,
             sm_scale: Scalar(self.config.sm_scale),
             mask: if window > 0 { Mask::Sliding(Window::VisibleKeys(window)) } else { Mask::Causal },

@@ -18,6 +18,10 @@ pub(crate) trait Source {
     fn layout(&self) -> Layout;
     /// A tensor of the model, as the layout stores it.
     fn part(&self, part: Part) -> Result<Stored, Error>;
+    /// What keys and values of a layer's heads are to be divided by in a cache of f8e4m3, where there is something.
+    fn kv_scales(&self, _layer: usize) -> Result<Option<[Vec<f64>; 2]>, Error> {
+        Ok(None)
+    }
 }
 
 impl Source for Checkpoint {
@@ -32,5 +36,9 @@ impl Source for Checkpoint {
     fn part(&self, part: Part) -> Result<Stored, Error> {
         let tensor = Checkpoint::part(self, part)?;
         Ok(Stored { shape: tensor.shape, pieces: vec![tensor.bytes] })
+    }
+
+    fn kv_scales(&self, layer: usize) -> Result<Option<[Vec<f64>; 2]>, Error> {
+        Checkpoint::kv_scales(self, layer)
     }
 }

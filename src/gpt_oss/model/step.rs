@@ -170,6 +170,8 @@ impl<B: Runtime + AllOps> Pass<'_, '_, B> {
             part.ok_or_else(|| Error::input("attention", "heads outside the projection"))
         };
         let q = [t, q_heads, head_dim];
+        let scales = weights.kv_scales.as_ref().filter(|_| parts.dims.kv_scales);
+        let (k_scale, v_scale) = (scales.map(|[k, _]| k.view()), scales.map(|[_, v]| v.view()));
         let append_args = KvAppendArgs {
             q: Some(heads(0, q_heads)?),
             k: heads(q_width, kv_heads)?,
@@ -178,8 +180,8 @@ impl<B: Runtime + AllOps> Pass<'_, '_, B> {
             cos: parts.rope.cos.view(),
             sin: parts.rope.sin.view(),
             slots: indices.get(rows, Index::Slots(paging))?,
-            k_scale: None,
-            v_scale: None,
+            k_scale: k_scale.clone(),
+            v_scale: v_scale.clone(),
             k_cache: cache.k.view_mut(),
             v_cache: cache.v.view_mut(),
             q_out: Some(work.q_rotated.prefix_mut(&q)?),
@@ -191,8 +193,8 @@ impl<B: Runtime + AllOps> Pass<'_, '_, B> {
             q: work.q_rotated.prefix(&q)?,
             k: cache.k.view(),
             v: cache.v.view(),
-            k_scale: None,
-            v_scale: None,
+            k_scale,
+            v_scale,
             cu_seqlens_q: indices.get(rows, Index::CuSeqlensQ)?,
             cu_seqlens_k: None,
             k_start: None,

@@ -8,6 +8,7 @@ use super::source::{Source, Stored};
 use crate::backend::{Constant, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::host::HostTensor;
 use crate::op::WeightFormat;
 use crate::tensor::View;
 
@@ -35,6 +36,8 @@ pub(super) struct LayerWeights<B: Runtime> {
     pub qkv: Linear<B>,
     pub out: Linear<B>,
     pub sinks: Constant<B>,
+    /// Of keys and of values, in each head.
+    pub kv_scales: Option<[Constant<B>; 2]>,
     router: Linear<B>,
     up: Experts<B>,
     down: Experts<B>,
@@ -156,6 +159,15 @@ impl<B: Runtime> Loader<'_, B> {
         Ok(Experts { weight, scales, bias: typed(bias, DType::Bf16)? })
     }
 
+    fn kv_scales(&self, n: usize) -> Result<Option<[Constant<B>; 2]>, Error> {
+        let constant = |scales: &[f64]| {
+            let host = HostTensor::from_f64(DType::F32, &[scales.len()], scales)?;
+            Constant::import(self.backend, DType::F32, &host.shape, &host.bytes)
+        };
+        let of_layer = self.source.kv_scales(n)?;
+        of_layer.map(|[k, v]| Ok([constant(&k)?, constant(&v)?])).transpose()
+    }
+
     fn layer(&self, n: usize) -> Result<LayerWeights<B>, Error> {
         use LayerPart as L;
         let constant = |part| self.constant(Part::Layer(n, part));
@@ -166,6 +178,7 @@ impl<B: Runtime> Loader<'_, B> {
             qkv: self.qkv(n)?,
             out: self.linear(n, &[L::OutWeight], &[L::OutBias], hidden, q_heads * head_dim)?,
             sinks: constant(L::Sinks)?,
+            kv_scales: self.kv_scales(n)?,
             router: self.linear(n, &[L::RouterWeight], &[L::RouterBias], experts, hidden)?,
             up: self.experts(n, [L::UpBlocks, L::UpScales, L::UpTiles, L::UpBias])?,
             down: self.experts(n, [L::DownBlocks, L::DownScales, L::DownTiles, L::DownBias])?,

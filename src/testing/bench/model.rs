@@ -47,13 +47,15 @@ pub struct ModelOptions {
     pub prefill: Vec<usize>,
     /// Sequences, and how long they are.
     pub decode: Vec<(usize, usize)>,
+    /// Type of the KV cache, where it is not that of activations.
+    pub kv: Option<DType>,
 }
 
 impl ModelOptions {
     /// The usual rows.
     pub fn new(weights: Weights) -> Self {
         let decode = vec![(1, 512), (8, 512), (32, 512), (64, 512), (1, 8192), (1, 32768)];
-        ModelOptions { weights, prefill: vec![512, 2048, 8192], decode }
+        ModelOptions { weights, prefill: vec![512, 2048, 8192], decode, kv: None }
     }
 }
 
@@ -67,6 +69,7 @@ struct Bench<'a, B: Timing + AllOps> {
     random: Random,
     name: String,
     geometry: Geometry,
+    kv: Option<DType>,
     rel_err: f64,
 }
 
@@ -84,7 +87,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         };
         let layout = if self.options.openai_weights { Layout::Hf } else { Layout::Prepacked };
         let source = Source::open(&options.weights, layout)?;
-        let name = source.name(&options.weights);
+        let cache = options.kv.map_or(String::new(), |kv| format!(" kv {kv}"));
+        let name = source.name(&options.weights) + &cache;
         let (prefill_case, decode_case) =
             (format!("{name} prefill"), |context: usize| format!("{name} decode ctx{context}"));
         let prefill: Vec<usize> = options.prefill.iter().copied().filter(|_| wanted(&prefill_case)).collect();
@@ -98,8 +102,9 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             backend,
             seconds: self.options.seconds,
             random: Random::named("dropless bench model"),
-            geometry: Geometry::new(source.config()),
-            rel_err: check::against_reference(backend, source.config())?,
+            geometry: Geometry::new(source.config(), options.kv.unwrap_or(DType::Bf16)),
+            kv: options.kv,
+            rel_err: check::against_reference(backend, source.config(), options.kv)?,
             name: name.clone(),
         };
         let longest = prefill.iter().copied().chain(single.iter().map(|(_, c)| c + STEPS.end + 2)).max();
@@ -125,7 +130,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
 
 impl<B: Timing + AllOps> Bench<'_, B> {
     fn options(&self, max_context: usize, max_sequences: usize) -> Options {
-        Options { activations: activations(&**self.backend), max_context, max_chunk: MAX_CHUNK, max_sequences }
+        let activations = activations(&**self.backend);
+        Options { activations, kv: self.kv, max_context, max_chunk: MAX_CHUNK, max_sequences }
     }
 
     fn tokens(&mut self, count: usize) -> Vec<u32> {

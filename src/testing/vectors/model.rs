@@ -79,6 +79,7 @@ fn setup<B: Replay + AllOps>(
     let checkpoint = Checkpoint::from_files(config, layout, vec![file])?;
     let options = Options {
         activations: run.class.out(),
+        kv: None,
         max_context: context.max(1),
         max_chunk: most_chunk.clamp(1, context.max(1)),
         max_sequences: 1,

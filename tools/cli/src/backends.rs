@@ -1,11 +1,20 @@
 //! Which backends a command runs on.
 
 use anyhow::{Context, anyhow, bail, ensure};
-use dropless::Error;
 use dropless::cuda::{Capability, Cuda};
 use dropless::devices::{BACKENDS, Discovery, discover, discover_one, required};
+use dropless::{DType, Error};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// A type that a cache of keys and values may have.
+///
+/// # Errors
+/// In words, for any other.
+pub fn cache_type(name: &str) -> Result<DType, String> {
+    let types = [DType::F32, DType::Bf16, DType::F16, DType::F8E4m3];
+    types.into_iter().find(|of| of.to_string() == name).ok_or_else(|| "must be f32, bf16, f16 or f8e4m3".into())
+}
 
 /// A backend that can run something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

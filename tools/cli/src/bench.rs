@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use dropless::devices::discover_one;
 use dropless::kernel::AllOps;
 use dropless::testing::bench::{About, ModelOptions, Options, Report, Select, Skew, Weights, run as measure};
-use dropless::{Cpu, Hip, Timing, Wgpu};
+use dropless::{Cpu, DType, Hip, Timing, Wgpu};
 use lines::Extra;
 pub use lines::number;
 use std::io::Write;
@@ -48,6 +48,9 @@ pub struct Args {
     /// Tokens that each of them has [default: 512, and for one sequence 8192 and 32768 too]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     context: Vec<usize>,
+    /// Type of a model's KV cache: f32, bf16, f16 or f8e4m3 [default: that of its activations]
+    #[arg(long, value_name = "TYPE", value_parser = backends::cache_type)]
+    kv: Option<DType>,
     /// Tokens of a call (sequences of a decode; of a model the prompt) [default: each row's own]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     tokens: Vec<usize>,
@@ -164,7 +167,7 @@ fn model(args: &Args) -> Option<ModelOptions> {
         }
         (None, None) => return None,
     };
-    let usual = ModelOptions::new(weights);
+    let usual = ModelOptions { kv: args.kv, ..ModelOptions::new(weights) };
     let or = |given: &[usize], usual| if given.is_empty() { vec![usual] } else { given.to_vec() };
     let (batches, contexts) = (or(&args.batch, 1), or(&args.context, 512));
     let product = batches.iter().flat_map(|s| contexts.iter().map(|c| (*s, *c)));
@@ -184,6 +187,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         model.is_none() || args.variant.is_none(),
         "--variant is for rows of ops: a whole model chooses for each of its ops"
     );
+    anyhow::ensure!(model.is_some() || args.kv.is_none(), "--kv is for the rows of a model: --model or --synth");
     // A model alone, unless ops are named.
     let ops = if model.is_some() && args.op.is_empty() { vec![MODEL.into()] } else { args.op.clone() };
     let select = Select {
@@ -205,6 +209,7 @@ fn flags(args: &Args, options: &Options) -> Vec<String> {
         Some(Weights::Random(preset)) => flags.push(format!("--synth {preset}")),
         None => {}
     }
+    flags.extend(args.kv.map(|kv| format!("--kv {kv}")));
     flags.extend(args.cuda.capability.map(|capability| format!("--capability {capability}")));
     flags.extend(args.variant.as_ref().map(|name| format!("--variant {name}")));
     if args.routing != Routing::Uniform {

@@ -3,6 +3,7 @@
 use super::activations;
 use crate::backend::Timing;
 use crate::cpu::Cpu;
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::gpt_oss::{Config, Forward, Layout, Logits, Model, Options, RandomWeights};
 use crate::host::HostTensor;
@@ -19,7 +20,11 @@ const VOCAB: usize = 2048;
 
 /// Relative error of the logits of a model of random weights and these dimensions, cut to two layers and a small
 /// vocabulary, with the reference's choice of experts: near-ties would fall either way.
-pub(super) fn against_reference<B: Timing + AllOps>(backend: &Arc<B>, config: &Config) -> Result<f64, Error> {
+pub(super) fn against_reference<B: Timing + AllOps>(
+    backend: &Arc<B>,
+    config: &Config,
+    kv: Option<DType>,
+) -> Result<f64, Error> {
     let layers = config.layers.min(2);
     let config = Config {
         layers,
@@ -30,7 +35,7 @@ pub(super) fn against_reference<B: Timing + AllOps>(backend: &Arc<B>, config: &C
     };
     let weights = RandomWeights::new(config.clone(), Layout::Hf, 0)?;
     let tokens: Vec<u32> = TOKENS.iter().map(|t| t % config.vocab as u32).collect();
-    let options = |activations| Options { activations, max_context: 64, max_chunk: 64, max_sequences: 1 };
+    let options = |activations| Options { activations, kv, max_context: 64, max_chunk: 64, max_sequences: 1 };
 
     let reference = Arc::new(Cpu::new());
     let mut routing = Vec::new();

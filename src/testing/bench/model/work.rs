@@ -5,7 +5,7 @@ use crate::gpt_oss::Config;
 use crate::mxfp4::BLOCK;
 use crate::op::Work;
 
-/// What follows from a config. Activations count as nothing beside weights and keys, which are bf16, experts MXFP4.
+/// What follows from a config. Activations count as nothing beside weights, which are bf16, experts MXFP4, and keys.
 pub(super) struct Geometry {
     pub(super) vocab: usize,
     /// Bytes of all weights.
@@ -17,14 +17,14 @@ pub(super) struct Geometry {
     head: f64,
     experts: f64,
     top_k: f64,
-    /// Elements of a token's keys and values in a layer.
+    /// Bytes of a token's keys and values in a layer.
     kv: f64,
     q: f64,
     windows: Vec<usize>,
 }
 
 impl Geometry {
-    pub(super) fn new(c: &Config) -> Self {
+    pub(super) fn new(c: &Config, cache: DType) -> Self {
         let (q, kv) = (c.q_heads * c.head_dim, 2 * c.kv_heads * c.head_dim);
         let (dense, expert) = (c.hidden * (2 * q + kv + c.experts), 3 * c.hidden * c.intermediate);
         let head = c.vocab * c.hidden;
@@ -38,7 +38,7 @@ impl Geometry {
             head: head as f64,
             experts: c.experts as f64,
             top_k: c.top_k as f64,
-            kv: kv as f64,
+            kv: (cache.bytes() * kv) as f64,
             q: q as f64,
             windows: c.layer_windows.clone(),
         }
@@ -70,7 +70,7 @@ impl Geometry {
         let weights = 2.0 * (layers * self.dense + self.head) + layers * touched * mxfp4(self.expert);
         Work {
             flops: (2.0 * matrices + 4.0 * pairs * self.q) as u64,
-            bytes: (weights + 2.0 * self.kv * (keys_read * pairs + layers * t)) as u64,
+            bytes: (weights + self.kv * (keys_read * pairs + layers * t)) as u64,
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     /// The figures of the 20b geometry, by hand.
     #[test]
     fn work_of_20b() {
-        let geometry = Geometry::new(&Config::preset("gpt-oss-20b").unwrap());
+        let geometry = Geometry::new(&Config::preset("gpt-oss-20b").unwrap(), DType::Bf16);
         assert!((12.5e9..14.5e9).contains(&(geometry.bytes as f64)), "{}", geometry.bytes);
         let step = geometry.decode(1, 512);
         // 3.6e9 active weights: 1.28e9 dense ones of 2 bytes, the others 4.25 bits.
