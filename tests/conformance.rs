@@ -35,10 +35,12 @@ fn cpu_oracle() {
     conforms("cpu", Ok(Cpu::oracle()));
 }
 
-/// CUDA is tested in tests/cuda.rs, wgpu in tests/wgpu.rs. A backend that CI requires must not be missed because nobody tests it.
+/// CUDA is tested in tests/cuda.rs, hip in tests/hip.rs, wgpu in tests/wgpu.rs. A backend that CI requires must not be missed because nobody tests it.
 #[test]
 fn a_required_backend_has_tests() {
-    for (name, tested) in [("cuda", cfg!(feature = "cuda")), ("hip", false), ("wgpu", cfg!(feature = "wgpu"))] {
+    for (name, tested) in
+        [("cuda", cfg!(feature = "cuda")), ("hip", cfg!(feature = "hip")), ("wgpu", cfg!(feature = "wgpu"))]
+    {
         assert!(tested || !required(name), "{name} is required, but this build has no conformance test of it");
         if !tested {
             println!("skipped: this build has no conformance test of {name}");

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "hip")]
+mod hip;
 mod strategies;
 
 use dropless::op::cases::Data;

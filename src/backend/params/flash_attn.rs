@@ -58,6 +58,7 @@ pub(crate) struct Params {
 const _: () = assert!(size_of::<Params>() == 328);
 
 /// Mirrors `ScaledParams` in flash_attn/scaled.cuh.
+#[cfg(feature = "cuda")]
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct ScaledParams {
@@ -66,8 +67,10 @@ pub(crate) struct ScaledParams {
     v_scale: u64,
 }
 
+#[cfg(feature = "cuda")]
 const _: () = assert!(size_of::<ScaledParams>() == 344);
 
+#[cfg(feature = "cuda")]
 impl ScaledParams {
     pub(crate) fn new<B: Addressed>(p: Params, args: &FlashAttnArgs<'_, B>) -> Self {
         ScaledParams { p, k_scale: pointer(&args.k_scale), v_scale: pointer(&args.v_scale) }
