@@ -180,17 +180,68 @@ pub fn judge_on<O: Conform, B: Runtime + Provide<O>>(
 where
     Cpu: Provide<O>,
 {
-    let hint = Hint { variant, ..Hint::default() };
-    let got = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
-    // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
-    let strided = harness::run(backend, op, inputs, Options { hint, row_gap: 24, raw_scratch: true, spread: false })?;
-    let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
-    let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
-    let bounds = op.bounds(inputs, &oracle)?;
-    let mut judged = Judged::default();
-    judged.same_bits(&got, &strided);
-    judged.outputs(&got, &oracle, &twin, &bounds, op.accumulation())?;
-    Ok(judged)
+    let got = Got::of(backend, op, inputs, variant)?;
+    Expected::new(op, inputs)?.judge(&got)
+}
+
+/// What a backend made of an op's inputs.
+struct Got {
+    plain: Outputs,
+    strided: Outputs,
+}
+
+impl Got {
+    /// Refused before anything is computed where the variant does not run it.
+    fn of<O: Conform, B: Runtime + Provide<O>>(
+        backend: &B,
+        op: &O,
+        inputs: &Inputs,
+        variant: Option<&str>,
+    ) -> Result<Self, Error> {
+        let hint = Hint { variant, ..Hint::default() };
+        let plain = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
+        // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
+        let gaps = Options { hint, row_gap: 24, raw_scratch: true, spread: false };
+        Ok(Got { plain, strided: harness::run(backend, op, inputs, gaps)? })
+    }
+}
+
+/// What results of an op on some inputs are judged by: computed once, for any number of variants.
+pub struct Expected<'a, O> {
+    op: &'a O,
+    inputs: &'a Inputs,
+    oracle: Outputs,
+    twin: Outputs,
+    bounds: Vec<(&'static str, Bound)>,
+}
+
+impl<'a, O: Conform> Expected<'a, O>
+where
+    Cpu: Provide<O>,
+{
+    /// # Errors
+    /// Of the reference.
+    pub fn new(op: &'a O, inputs: &'a Inputs) -> Result<Self, Error> {
+        let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
+        let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
+        let bounds = op.bounds(inputs, &oracle)?;
+        Ok(Expected { op, inputs, oracle, twin, bounds })
+    }
+
+    /// As [`judge_on`].
+    ///
+    /// # Errors
+    /// As [`judge_on`].
+    pub fn judge_on<B: Runtime + Provide<O>>(&self, backend: &B, variant: Option<&str>) -> Result<Judged, Error> {
+        self.judge(&Got::of(backend, self.op, self.inputs, variant)?)
+    }
+
+    fn judge(&self, got: &Got) -> Result<Judged, Error> {
+        let mut judged = Judged::default();
+        judged.same_bits(&got.plain, &got.strided);
+        judged.outputs(&got.plain, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
+        Ok(judged)
+    }
 }
 
 /// An input by name.
