@@ -94,7 +94,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
     ) -> Result<Measured, Error> {
         let backend = self.backend;
         let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-        let rel_err = check(backend, call, rows, offsets)?;
+        let rel_err = self.checked(|| check(backend, call, rows, offsets))?;
         Ok(Measured {
             shape,
             variant: call.variant().into(),
@@ -131,7 +131,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             variant: call.variant().into(),
             times,
             work,
-            rel_err: dispatch_error(backend, &call, &routing[0])?,
+            rel_err: self.checked(|| dispatch_error(backend, &call, &routing[0]))?,
             allowed: allowed(DType::F32, 8.0),
             scratch_bytes: call.scratch_bytes(),
             peak_bytes: call.peak_bytes(),

@@ -113,14 +113,14 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             Part::Mlp1 => {
                 let call = Call::new(backend, up, hint, up_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-                let error = ran.mlp1(&call)?;
+                let error = self.checked(|| ran.mlp1(&call))?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
             Part::Mlp2 => {
                 let call = Call::new(backend, down, hint, down_operands()?)?;
                 let times = self.measure(sets, |set, q| call.enqueue(backend, set, q))?;
-                let error = ran.mlp2(&call)?;
+                let error = self.checked(|| ran.mlp2(&call))?;
                 let sizes = (call.scratch_bytes(), call.peak_bytes());
                 Ok(measured(times, call.variant().into(), error, 1.0, sizes.0, sizes.1))
             }
@@ -147,7 +147,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                     up.enqueue(backend, set, q)?;
                     down.enqueue(backend, set, q)
                 })?;
-                let error = ran.block()?;
+                let error = self.checked(|| ran.block())?;
                 let variant = format!("{} + {} + {}", dispatch.variant(), up.variant(), down.variant());
                 let scratch = dispatch.scratch_bytes().max(up.scratch_bytes()).max(down.scratch_bytes());
                 let between = rows * p.intermediate * 2;

@@ -8,8 +8,10 @@ use dropless::Backend;
 use dropless::backend::{Tuned, TunedRow};
 use dropless::testing::bench::{Options, Select, Tried, tune, tuned_rows};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,10 +38,15 @@ pub struct Args {
     /// Shortest sustained measurement of a variant
     #[arg(long, value_name = "S", default_value_t = 0.05)]
     seconds: f64,
+    /// Begin no row after so many seconds; a later run may take the other ones by --op, --preset and --tokens
+    #[arg(long, value_name = "S")]
+    limit: Option<f64>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(args.seconds.is_finite() && args.seconds > 0.0, "--seconds must be above zero");
+    let above_zero = |seconds: f64| seconds.is_finite() && seconds > 0.0;
+    anyhow::ensure!(above_zero(args.seconds), "--seconds must be above zero");
+    anyhow::ensure!(args.limit.is_none_or(above_zero), "--limit must be above zero");
     anyhow::ensure!(!args.tokens.contains(&0), "--tokens must be above zero");
     anyhow::ensure!(args.cuda.tuned.is_none(), "--tuned is for what goes by a file; --out keeps its rows");
     // What is chosen without measurements is what they are compared with.
@@ -58,21 +65,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let options = Options { select, seconds: args.seconds, openai_weights: args.openai_weights, ..Options::default() };
     let bar = output::spinner();
-    let mut tried = Vec::new();
+    let (mut tried, started) = (Vec::new(), Instant::now());
     let progress = |what: &str| {
         bar.set_message(what.to_string());
         bar.inc(1);
     };
-    // Row by row, so that nothing is lost where it is interrupted.
     tune(&cuda, &options, progress, |row| {
-        if let Some((variant, _)) = row.times.first() {
-            let (op, class, variant) = (row.kernel.into(), row.class.name.clone(), (*variant).into());
-            tuned.insert(TunedRow { op, class, size: row.class.size, variant });
-            let written = std::fs::write(&path, tuned.to_string());
-            written.map_err(|e| dropless::Error::input(format!("cannot write {}", path.display()), e))?;
-        }
+        keep(&row, &mut tuned, &path)?;
+        // Where no terminal shows the bar, this is what is seen of it.
+        bar.suspend(|| eprintln!("{:4.0} s: {}", started.elapsed().as_secs_f64(), line(&row)[..5].join(" ")));
         tried.push(row);
-        Ok(())
+        let over = args.limit.is_some_and(|limit| started.elapsed().as_secs_f64() >= limit);
+        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     bar.finish_and_clear();
     print(&tried)?;
@@ -80,6 +84,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wrong: Vec<String> = tried.iter().flat_map(wrong).collect();
     wrong.iter().for_each(|line| eprintln!("wrong: {line}"));
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The row's fastest variant into the table and its file, which is whole at any time: nothing is lost where this is interrupted.
+fn keep(row: &Tried, tuned: &mut Tuned, path: &Path) -> Result<(), dropless::Error> {
+    let Some((variant, _)) = row.times.first() else { return Ok(()) };
+    let (op, class, variant) = (row.kernel.into(), row.class.name.clone(), (*variant).into());
+    tuned.insert(TunedRow { op, class, size: row.class.size, variant });
+    let next = path.with_extension("toml.next");
+    let written = std::fs::write(&next, tuned.to_string()).and_then(|()| std::fs::rename(&next, path));
+    written.map_err(|e| dropless::Error::input(format!("cannot write {}", path.display()), e))
 }
 
 /// The file, and what stands in it already.
@@ -105,18 +119,19 @@ fn file_name(device: &str) -> String {
 fn print(tried: &[Tried]) -> anyhow::Result<()> {
     let heading = ["op", "case", "tokens", "fastest", "us", "next", "us", "chosen without", "times the fastest"];
     let mut table = vec![heading.map(String::from).to_vec()];
-    for row in tried {
-        let place = |i: usize| match row.times.get(i) {
-            Some((name, us)) => [name.to_string(), number(*us)],
-            None => ["-", "-"].map(String::from),
-        };
-        let mut line = vec![row.op.to_string(), row.case.clone(), row.tokens.to_string()];
-        line.extend(place(0).into_iter().chain(place(1)));
-        line.push(row.chosen.unwrap_or("-").into());
-        line.push(row.excess().map_or("-".into(), |e| format!("{e:.2}")));
-        table.push(line);
-    }
+    table.extend(tried.iter().map(|row| line(row).to_vec()));
     Ok(output::table(&table)?)
+}
+
+/// Of the table that is printed.
+fn line(row: &Tried) -> [String; 9] {
+    let place = |i: usize| match row.times.get(i) {
+        Some((name, us)) => [name.to_string(), number(*us)],
+        None => ["-", "-"].map(String::from),
+    };
+    let ([fastest, us], [next, next_us]) = (place(0), place(1));
+    let (chosen, excess) = (row.chosen.unwrap_or("-").into(), row.excess().map_or("-".into(), |e| format!("{e:.2}")));
+    [row.op.into(), row.case.clone(), row.tokens.to_string(), fastest, us, next, next_us, chosen, excess]
 }
 
 fn wrong(row: &Tried) -> impl Iterator<Item = String> {
@@ -126,6 +141,7 @@ fn wrong(row: &Tried) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dropless::backend::Class;
 
     #[test]
     fn files_are_named_after_devices_and_kept() {
@@ -136,7 +152,25 @@ mod tests {
         assert!(path.ends_with("a100.toml") && tuned.rows.is_empty());
         tuned.insert(TunedRow { op: "x".into(), class: "y".into(), size: 1, variant: "z".into() });
         std::fs::write(&path, tuned.to_string()).unwrap();
-        assert_eq!(target(&path, "NVIDIA A100").unwrap(), (path.clone(), tuned));
+        assert_eq!(target(&path, "NVIDIA A100").unwrap(), (path.clone(), tuned.clone()));
+        // Row by row; one without a right variant changes nothing.
+        let class = |size| Class { name: "y".into(), size };
+        let row = |size, times: &[(&'static str, f64)]| Tried {
+            op: "x",
+            case: "c".into(),
+            tokens: size,
+            kernel: "x",
+            class: class(size),
+            chosen: Some("z"),
+            times: times.to_vec(),
+            wrong: Vec::new(),
+        };
+        for (row, want) in [(row(1, &[("a", 1.0), ("z", 2.0)]), "a"), (row(2, &[("z", 2.0)]), "z"), (row(1, &[]), "a")]
+        {
+            keep(&row, &mut tuned, &path).unwrap();
+            let (_, read) = target(&path, "NVIDIA A100").unwrap();
+            assert_eq!((read.variant("x", &row.class), &read), (Some(want), &tuned));
+        }
         assert!(target(&path, "NVIDIA H100").unwrap_err().to_string().contains("NVIDIA A100"));
         std::fs::write(&path, "nonsense").unwrap();
         assert!(target(&path, "NVIDIA A100").unwrap_err().to_string().contains("not a file of tuned rows"));
