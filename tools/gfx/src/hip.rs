@@ -4,6 +4,7 @@
 mod device;
 mod graph;
 mod module;
+mod seed;
 mod stream;
 
 use crate::memory::Memory;

@@ -1,10 +1,11 @@
 //! Modules, kernels and launches.
 
 use super::device::{api, arch};
+use super::seed::sow;
 use super::stream::{Recorded, Stream, run};
 use super::{INVALID_IMAGE, INVALID_VALUE, NO_BINARY, NOT_FOUND, SUCCESS, fail};
 use crate::launch::Launch;
-use crate::object::{Kernel, Object};
+use crate::object::{Kernel, Object, text_of};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::Arc;
 
@@ -31,7 +32,9 @@ api! {
         let number = |at: usize, n: usize| header[at..at + n].iter().rev().fold(0, |x, b| x << 8 | usize::from(*b));
         let bytes = number(40, 8) + number(58, 2) * number(60, 2);
         // SAFETY: the image has all of its sections.
-        let object = match Object::load(unsafe { std::slice::from_raw_parts(image.cast(), bytes) }) {
+        let bytes = unsafe { std::slice::from_raw_parts(image.cast(), bytes) };
+        let text = text_of(bytes).and_then(|[code, notes]| Ok([sow(code)?, notes]));
+        let object = match text.and_then(|[code, notes]| Object::from_text(bytes, &code, &notes)) {
             Ok(object) => Arc::new(object),
             Err(e) => return fail(INVALID_IMAGE, &e),
         };
