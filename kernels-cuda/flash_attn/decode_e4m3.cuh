@@ -1,10 +1,9 @@
-// A warp's part of a decode over keys and values of e4m3: as decode_warp.cuh, half the bytes. They become f16, exactly, on their
-// way into the products. Queries are f16 then, each row times a power of two that brings its largest element to between 1 and 2:
-// what f16 has not the range for is far below what f32 adds up. Scales of heads are multiplied into scores and into the
-// result.
+// A warp's part of a decode over keys and values of e4m3: as decode_warp.cuh, half the bytes. They become f16 (narrow.cuh) on their
+// way into the products, by the hardware. Scales of heads are multiplied into scores and into the result.
 #pragma once
 #include "decode_units_sm90.cuh"
 #include "decode_warp.cuh"
+#include "narrow.cuh"
 #include "ptx/e4m3.cuh"
 
 template <class Q, int DIM> struct E4m3Warp : DecodeWarp<MmaF16, DIM, 1> {
@@ -42,27 +41,25 @@ template <class Q, int DIM> struct E4m3Warp : DecodeWarp<MmaF16, DIM, 1> {
                 w = is ? fetch_16<ALIGNED>(at) : uint4{};
 #pragma unroll
                 for (int j = 0; j < 4; j++) {
-                    const float2 two = widen(Q{}, Base::word(w, j));
+                    const float2 two = widen_pair(Q{}, Base::word(w, j));
                     largest = fmaxf(largest, fmaxf(fabsf(two.x), fabsf(two.y)));
                 }
             }
         }
 #pragma unroll
         for (int step = 1; step < 4; step *= 2) largest = fmaxf(largest, __shfl_xor_sync(ALL_LANES, largest, step));
-        // Exponents that 1 / 2^e has too; rows of zeros, of infinities and of NaN alone stay what they are.
-        const int e = min(max(int(__float_as_uint(largest) >> 23), 1), 253);
-        const float up = __uint_as_float((254 - e) << 23), down = __uint_as_float(e << 23);
+        const RowPower power(largest);
 #pragma unroll
         for (int n = 0; n < 2 * PARTS; n++) {
             unsigned w[4];
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const float2 two = widen(Q{}, Base::word(raw[n], j));
-                w[j] = pair(MmaF16{}, two.x * up, two.y * up);
+                const float2 two = widen_pair(Q{}, Base::word(raw[n], j));
+                w[j] = pair(MmaF16{}, two.x * power.up, two.y * power.up);
             }
             Base::q[0][n] = make_uint4(w[0], w[1], w[2], w[3]);
         }
-        const float keys = k_scale ? down * k_scale[blockIdx.y] : down;
+        const float keys = k_scale ? power.down * k_scale[blockIdx.y] : power.down;
 #pragma unroll
         for (int i = 0; i < 2; i++) scale[i] = __shfl_sync(ALL_LANES, keys, 4 * (2 * Base::c() + i));
     }
@@ -99,12 +96,5 @@ template <class Q, int DIM> struct E4m3Warp : DecodeWarp<MmaF16, DIM, 1> {
                 mma_16816(MmaF16{}, Base::o[0][4 * n + i], a, p0, p1);
             }
         }
-    }
-
-    static __device__ __forceinline__ float2 widen(MmaBf16, unsigned w) {
-        return {__uint_as_float(w << 16), __uint_as_float(w & 0xffff0000)};
-    }
-    static __device__ __forceinline__ float2 widen(MmaF16, unsigned w) {
-        return {f16_to_f32((unsigned short)w), f16_to_f32((unsigned short)(w >> 16))};
     }
 };

@@ -23,6 +23,8 @@ enum Family<'a> {
     TmaPrefill(TmaPrefill<'a>),
     Decode,
     Prefill,
+    /// The same for keys of f8e4m3.
+    NarrowPrefill,
     Rebased,
     Simt,
     Scaled,
@@ -33,6 +35,7 @@ impl<'a> Family<'a> {
         match artifact.variant {
             "sm80_decode" => Family::Decode,
             "sm80_prefill" => Family::Prefill,
+            "sm80_prefill_e4m3" => Family::NarrowPrefill,
             "sm75" => Family::Rebased,
             "simt" => Family::Simt,
             "simt_scaled" => Family::Scaled,
@@ -137,6 +140,7 @@ impl CudaOp for FlashAttnSpec {
             Family::TmaPrefill(kernel) => self.tensor_cores_take_it().and_then(|()| kernel.legal(self)),
             Family::Decode => self.tensor_cores_take_it().and_then(|()| few_enough(decode_blocks(self, artifact))),
             Family::Prefill => self.tensor_cores_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
+            Family::NarrowPrefill => self.e4m3_takes_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Rebased => self.halves_take_it().and_then(|()| few_enough(prefill_blocks(self, artifact))),
             Family::Simt => without_scales(self.kv, self.kv_scales),
             Family::Scaled => match without_scales(self.kv, self.kv_scales) {
@@ -151,6 +155,7 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => few_rows(self, artifact).and_then(|()| kernel.suits(self, device)),
             Family::TmaPrefill(kernel) => kernel.suits(self),
             Family::Decode => few_rows(self, artifact),
+            Family::NarrowPrefill => Err("not chosen: not measured yet".into()),
             Family::Prefill | Family::Rebased | Family::Simt | Family::Scaled => Ok(()),
         }
     }
@@ -159,7 +164,7 @@ impl CudaOp for FlashAttnSpec {
         match Family::of(artifact) {
             Family::ClusterDecode(kernel) => kernel.most_shared_bytes(self),
             Family::TmaPrefill(kernel) => kernel.shared_bytes(),
-            Family::Prefill => prefill_shared_bytes(self, artifact),
+            Family::Prefill | Family::NarrowPrefill => prefill_shared_bytes(self, artifact),
             Family::Decode | Family::Rebased | Family::Simt | Family::Scaled => 0,
         }
     }
@@ -195,11 +200,15 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => kernel.launch(plan, eights()?, &args, stream),
             Family::TmaPrefill(kernel) => kernel.launch(plan, eights()?, &args, stream),
             Family::Decode => op.decode(plan, eights()?, scratch, stream),
-            Family::Prefill => {
+            family @ (Family::Prefill | Family::NarrowPrefill) => {
                 let mut params = eights()?;
                 let tiles = prefill_tiles(op, plan.artifact);
                 params.tiles = tiles as i32;
-                plan.record(op.type_and_dim(), [tiles * op.kv_heads, 1, 1], stream, &params)
+                let grid = [tiles * op.kv_heads, 1, 1];
+                if matches!(family, Family::Prefill) {
+                    return plan.record(op.type_and_dim(), grid, stream, &params);
+                }
+                plan.record(op.type_and_dim(), grid, stream, &ScaledParams::new(params, &args))
             }
             Family::Rebased => {
                 let tiles = prefill_tiles(op, plan.artifact);
@@ -291,6 +300,8 @@ mod tests {
         for case in ["f8e4m3_queries", "scales"] {
             assert_eq!(refused(named(case), 90, "simt_scaled"), Ok("simt_scaled"));
         }
+        assert_eq!(refused(named("f8e4m3_queries"), 80, "sm80_prefill_e4m3"), Ok("sm80_prefill_e4m3"));
+        assert!(refused(named("scales"), 80, "sm80_prefill_e4m3").unwrap_err().contains("made for k of f8e4m3"));
         assert!(refused(named("decode"), 90, "simt_scaled").unwrap_err().contains("made for caches of f8e4m3"));
         assert!(refused(named("scales"), 90, "sm90_prefill_64").unwrap_err().contains("with scales are not taken"));
         assert!(refused(named("nhd_8_table"), 90, "sm90_decode_4").unwrap_err().contains("16 or more, it is 8"));
