@@ -205,7 +205,7 @@ impl<B: Timing + AllOps> Bench<'_, B> {
             times,
             work,
             rel_err: if sound { self.rel_err } else { f64::NAN },
-            allowed: check::ALLOWED,
+            allowed: check::allowed(self.kv),
             scratch_bytes: 0,
             peak_bytes: self.geometry.bytes,
         }

@@ -10,8 +10,11 @@ use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use std::sync::Arc;
 
-/// Largest relative error: some roundings of bf16 in each of two layers.
-pub(super) const ALLOWED: f64 = 0.02;
+/// Largest relative error: some roundings of bf16 in each of two layers. In a cache of f8e4m3 keys that differ by one of them may lie
+/// on both sides of a step of 2^-4: the reference with bf16 activations beside the one with f32 is 0.015 off then, 0.004 without.
+pub(super) fn allowed(kv: Option<DType>) -> f64 {
+    if kv == Some(DType::F8E4m3) { 0.08 } else { 0.02 }
+}
 
 /// Tokens that are compared.
 const TOKENS: [u32; 12] = [11, 7, 403, 29, 5, 83, 211, 2, 97, 350, 64, 18];
