@@ -12,6 +12,8 @@ mod access;
 mod argmax;
 mod bind;
 pub mod choose;
+#[cfg(feature = "testing")]
+pub mod dawn;
 mod device;
 mod embedding;
 mod flash_attn;

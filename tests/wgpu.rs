@@ -4,7 +4,10 @@
 mod common;
 
 use common::assert_all_passed;
-use dropless::op::{EmbeddingArgs, EmbeddingSpec};
+use dropless::op::cases::Data;
+use dropless::op::{Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Op, WeightFormat};
+use dropless::testing::conform::Conform;
+use dropless::testing::random::Random;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Status, conform, present};
 use dropless::{Backend, DType, Error, Hint, Kernel, Runtime, Tensor, View, Wgpu};
@@ -79,6 +82,34 @@ fn a_lost_device_is_an_error() {
     device.destroy();
     let words = lost.read(&buffer, 0, &mut [0; 16]).unwrap_err().to_string();
     assert!(words.contains("wgpu") && words.contains(' '), "{words}");
+}
+
+/// Weights that one binding does not take are bound an expert or a few at a time.
+#[test]
+fn experts_are_bound_by_window() {
+    use dropless::wgpu::wgpu;
+    let Some(_) = device() else { return };
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let small = 16 << 10;
+    let required_limits = wgpu::Limits { max_storage_buffer_binding_size: small, ..wgpu::Limits::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let wgpu = Wgpu::from_engine(device, queue).unwrap();
+    let (n, k) = (40, 128);
+    for weights in [WeightFormat::Mxfp4, WeightFormat::Mxfp4Tiled, WeightFormat::Dense(DType::Bf16)] {
+        for (rows, combine) in [(7, None), (20, Some(Combine { tokens: 10, top_k: 2, weight: DType::F32 }))] {
+            let one = GroupedGemmSpec::linear(rows, n, k, DType::F32, DType::Bf16, Some(DType::F32), DType::F32);
+            let local = LocalExperts { first: 1, count: 10 };
+            let op = GroupedGemmSpec { weights, experts: 12, local, grouped: true, combine, ..one };
+            let whole: usize =
+                op.operands().iter().filter(|o| o.name == "w").map(|o| o.shape.len() * o.dtype.bytes()).sum();
+            assert!(whole as u64 > small, "{weights:?}: {whole} bytes would fit");
+            let inputs = op.fill(Data::Usual, &mut Random::new(5)).unwrap();
+            let judged = conform::judge_on(&wgpu, &op, &inputs, None).unwrap();
+            assert_eq!(judged.wrong, Vec::<String>::new(), "{weights:?}, {rows} rows");
+        }
+    }
 }
 
 /// Every access checked.

@@ -93,7 +93,7 @@ fn stage_chunk(k_first: u32, lane: u32) {
             let r = u32(row);
             four[m] = vec4<f32>(load_a(r, k), load_a(r, k + 1u), load_a(r, k + 8u), load_a(r, k + 9u));
             let exponents = (bitcast<vec4<u32>>(four[m]) >> vec4<u32>(23u)) & vec4<u32>(255u);
-            let plain = (exponents >= vec4<u32>(LEAST_PLAIN) & exponents <= vec4<u32>(MOST_PLAIN)) | (four[m] == vec4<f32>());
+            let plain = ((exponents >= vec4<u32>(LEAST_PLAIN)) & (exponents <= vec4<u32>(MOST_PLAIN))) | (four[m] == vec4<f32>());
             far = far || !all(plain);
         }
         stage(f, four);

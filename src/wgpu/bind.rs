@@ -1,86 +1,85 @@
-//! The operands of one call as a bind group.
+//! The operands of one call: what is bound, and what its kernel adds to that.
 
-use super::Wgpu;
 use super::choose::fits;
-use super::device::{Device, Pipeline, caught};
-use super::groups::{self, Key};
+use super::device::Capabilities;
 use super::launch::{Binding, From, Kind, Launch};
-use super::memory::Mem;
 use super::source::{params, view_vectors};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::op::ArgViews;
 use crate::tensor::ViewInfo;
-use std::num::NonZeroU64;
+
+/// A place in a buffer.
+pub(super) trait Located {
+    /// Bytes from the buffer's beginning.
+    fn at(&self) -> u64;
+    /// Bytes of the buffer.
+    fn buffer_size(&self) -> u64;
+}
 
 /// The operands of one call.
-pub(super) struct Operands<'a> {
-    op: &'static str,
-    views: ArgViews<Wgpu>,
-    scratch: Mem,
-    device: &'a Device,
+pub(super) struct Operands<'a, B: Backend> {
+    pub(super) op: &'static str,
+    views: ArgViews<B>,
+    scratch: B::Mem,
+    capabilities: &'a Capabilities,
 }
 
-/// What is bound, and what its kernel adds to that: the first element, and elements from row to row.
-struct Place {
-    buffer: wgpu::Buffer,
-    offset: u64,
-    size: u64,
-    view: [u32; 2],
+/// What a launch binds.
+pub(super) struct Bound<M> {
+    /// Words of the uniform buffer.
+    pub(super) words: Vec<u32>,
+    /// Of each storage binding: some place in its buffer, and the bytes from the beginning and their number. `None` where the
+    /// operand is absent or empty: [`nothing`].
+    pub(super) places: Vec<Option<(M, u64, u64)>>,
 }
 
-impl<'a> Operands<'a> {
-    pub(super) fn new(op: &'static str, views: ArgViews<Wgpu>, scratch: Mem, device: &'a Device) -> Self {
-        Operands { op, views, scratch, device }
+/// Bytes of a binding of nothing.
+const NOTHING: u64 = 256;
+/// Bytes of the buffer that has them: room for as many as WebGPU binds by default.
+pub(super) const NOTHINGS: u64 = 8 * NOTHING;
+
+/// What stands for binding `i` where there is nothing: each its own bytes, for WebGPU takes none twice that may be written.
+pub(super) fn nothing(i: usize) -> (u64, u64) {
+    (i as u64 * NOTHING, NOTHING)
+}
+
+/// A binding, and the view in it: its first element, and elements from row to row.
+type Place<M> = (Option<(M, u64, u64)>, [u32; 2]);
+
+impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
+    pub(super) fn new(op: &'static str, views: ArgViews<B>, scratch: B::Mem, capabilities: &'a Capabilities) -> Self {
+        Operands { op, views, scratch, capabilities }
     }
 
-    pub(super) fn view(&self, name: &str) -> Option<&(Mem, ViewInfo)> {
+    fn view(&self, name: &str) -> Option<&(B::Mem, ViewInfo)> {
         self.views.iter().find(|(n, _)| *n == name).and_then(|(_, view)| view.as_ref())
     }
 
-    /// The bind group of a launch.
-    pub(super) fn group(&self, pipeline: &Pipeline, launch: &Launch) -> Result<wgpu::BindGroup, Error> {
+    /// Does it run in this call at all?
+    pub(super) fn wants(&self, launch: &Launch) -> bool {
+        launch.items > 0 && !(launch.only_reports && self.view("status").is_none())
+    }
+
+    /// What a launch binds.
+    pub(super) fn bound(&self, launch: &Launch) -> Result<Bound<B::Mem>, Error> {
         let mut words = vec![0u32; 4 * view_vectors(launch)];
         let mut places = Vec::with_capacity(launch.bindings.len());
         for (binding, view) in launch.bindings.iter().zip(words.chunks_exact_mut(2)) {
-            let place = self.place(binding)?;
-            view.copy_from_slice(&place.view);
+            let (place, found) = self.place(binding)?;
+            view.copy_from_slice(&found);
             places.push(place);
         }
         words.extend(params(launch).map(|(_, param)| param.bits()));
         words.resize(words.len().next_multiple_of(4), 0);
-        let bound = places.into_iter().map(|place| (place.buffer, place.offset, place.size)).collect();
-        groups::group(Key { layout: pipeline.layout.clone(), words, bound }, |key| {
-            caught(&self.device.device, self.op, || self.make(key))
-        })
+        Ok(Bound { words, places })
     }
 
-    fn make(&self, key: &Key) -> wgpu::BindGroup {
-        let uniform = self.device.uniform(bytemuck::cast_slice(&key.words).to_vec());
-        let storage = key.bound.iter().enumerate().map(|(i, (buffer, offset, size))| wgpu::BindGroupEntry {
-            binding: i as u32 + 1,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset: *offset,
-                size: NonZeroU64::new(*size),
-            }),
-        });
-        let first = wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() };
-        let entries: Vec<_> = std::iter::once(first).chain(storage).collect();
-        self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.op),
-            layout: &key.layout,
-            entries: &entries,
-        })
-    }
-
-    fn place(&self, binding: &Binding) -> Result<Place, Error> {
+    fn place(&self, binding: &Binding) -> Result<Place<B::Mem>, Error> {
         let (name, mem, bytes, stride) = match &binding.from {
-            From::Scratch { bytes, stride } => {
-                ("scratch", Wgpu::offset(&self.scratch, bytes.start), bytes.len(), *stride)
-            }
+            From::Scratch { bytes, stride } => ("scratch", B::offset(&self.scratch, bytes.start), bytes.len(), *stride),
             From::Operand { name, rows } => {
-                let Some((mem, info)) = self.view(name) else { return Ok(self.nothing()) };
+                let Some((mem, info)) = self.view(name) else { return Ok((None, [0, 0])) };
                 let rows = rows.clone().unwrap_or(0..info.shape.dims().first().copied().unwrap_or(1));
                 // Everything was found to fit the address space when the operands were bound to the spec.
                 let row = info.row_stride * info.dtype.bytes();
@@ -88,37 +87,33 @@ impl<'a> Operands<'a> {
                     0 => 0,
                     n => (n - 1) * row + info.shape.row_len() * info.dtype.bytes(),
                 };
-                (*name, Wgpu::offset(mem, rows.start * row), bytes, info.row_stride)
+                (*name, B::offset(mem, rows.start * row), bytes, info.row_stride)
             }
         };
         if bytes == 0 {
-            return Ok(self.nothing());
+            return Ok((None, [0, 0]));
         }
         let problem = |words: String| Error::input(format!("{} `{name}`", self.op), words);
-        let limits = &self.device.capabilities.limits;
+        let limits = &self.capabilities.limits;
         // Bindings begin at multiples of an alignment; kernels skip what lies in front of the view. They read whole words.
-        let offset = mem.offset - mem.offset % u64::from(limits.min_storage_buffer_offset_alignment.max(4));
-        let end = (mem.offset + bytes as u64).next_multiple_of(4);
-        let (skipped, element) = (mem.offset - offset, element_bytes(binding.kind));
+        let offset = mem.at() - mem.at() % u64::from(limits.min_storage_buffer_offset_alignment.max(4));
+        let end = (mem.at() + bytes as u64).next_multiple_of(4);
+        let (skipped, element) = (mem.at() - offset, element_bytes(binding.kind));
         if !skipped.is_multiple_of(element) {
-            return Err(problem(format!("must begin at a multiple of {element} bytes, it is at {}", mem.offset)));
+            return Err(problem(format!("must begin at a multiple of {element} bytes, it is at {}", mem.at())));
         }
-        if end > mem.buffer.size() {
-            let have = mem.buffer.size();
+        let have = mem.buffer_size();
+        if end > have {
             return Err(problem(format!("needs {end} bytes of its buffer, whole words counted; there are {have}")));
         }
-        fits(name, end - offset, &self.device.capabilities).map_err(problem)?;
+        fits(name, end - offset, self.capabilities).map_err(problem)?;
         let stride = match binding.kind {
             Kind::Vectors(dtype) => stride * dtype.bytes() / element as usize,
             Kind::Halves => stride / 4,
             _ => stride,
         };
         let stride = u32::try_from(stride).map_err(|_| problem(format!("has rows {stride} elements apart")))?;
-        Ok(Place { buffer: mem.buffer, offset, size: end - offset, view: [(skipped / element) as u32, stride] })
-    }
-
-    fn nothing(&self) -> Place {
-        Place { buffer: self.device.nothing.clone(), offset: 0, size: 256, view: [0, 0] }
+        Ok((Some((mem, offset, end - offset)), [(skipped / element) as u32, stride]))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A device and what was made for it once: pipelines, uniform buffers, layouts.
 
+use super::bind::NOTHINGS;
 use super::launch::Launch;
 use super::probe::{Fault, faults};
 use super::source::source;
@@ -66,7 +67,7 @@ impl Device {
         let nothing = caught(&device, "creating a buffer", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("dropless nothing"),
-                size: 256,
+                size: NOTHINGS,
                 usage: wgpu::BufferUsages::STORAGE,
                 mapped_at_creation: false,
             })

@@ -1,6 +1,7 @@
 //! What a kernel is given: its operands under the names that its text uses, constants that its text is generated with, and
 //! numbers that it reads.
 
+use super::source::MAX_GROUPS;
 use crate::dtype::DType;
 use std::ops::Range;
 
@@ -96,6 +97,11 @@ impl Launch {
             items,
             only_reports: false,
         }
+    }
+
+    /// Workgroups in both dimensions.
+    pub(super) fn groups(&self) -> [u32; 2] {
+        [self.items.min(MAX_GROUPS) as u32, self.items.div_ceil(MAX_GROUPS) as u32]
     }
 
     fn bind(mut self, name: &'static str, kind: Kind, from: From) -> Self {

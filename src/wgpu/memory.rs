@@ -1,9 +1,11 @@
 //! Device memory and submission, for programs without an engine.
 
 use super::Wgpu;
+use super::bind::Located;
 use super::device::{caught, said};
 use crate::backend::Runtime;
 use crate::error::Error;
+use std::borrow::Cow;
 use std::sync::mpsc;
 
 /// A place in a buffer.
@@ -13,6 +15,16 @@ pub struct Mem {
     pub buffer: wgpu::Buffer,
     /// Bytes from its beginning.
     pub offset: u64,
+}
+
+impl Located for Mem {
+    fn at(&self) -> u64 {
+        self.offset
+    }
+
+    fn buffer_size(&self) -> u64 {
+        self.buffer.size()
+    }
 }
 
 /// Device memory, freed on drop.
@@ -25,6 +37,28 @@ pub struct WgpuBuffer {
 const PIECE: usize = 64 << 20;
 /// Copies begin and end at multiples of this.
 const WORD: usize = wgpu::COPY_BUFFER_ALIGNMENT as usize;
+
+/// Whole words that begin at the first number and have `bytes` at `offset`: words that are written in part keep the rest, which
+/// `read` reads.
+pub(super) fn whole_words(
+    bytes: &[u8],
+    offset: usize,
+    buffer_bytes: usize,
+    read: impl FnOnce(usize, &mut [u8]) -> Result<(), Error>,
+) -> Result<(usize, Cow<'_, [u8]>), Error> {
+    let (first, end) = (offset / WORD * WORD, (offset + bytes.len()).next_multiple_of(WORD));
+    let (before, behind) = (offset - first, end - offset - bytes.len());
+    if (before, behind) == (0, 0) {
+        return Ok((first, bytes.into()));
+    }
+    let mut words = vec![0; end - first];
+    if before > 0 || offset + bytes.len() < buffer_bytes {
+        read(first, &mut words)?;
+    }
+    let len = words.len();
+    words[before..len - behind].copy_from_slice(bytes);
+    Ok((first, words.into()))
+}
 
 impl WgpuBuffer {
     fn check(&self, offset: usize, len: usize) -> Result<(), Error> {
@@ -96,21 +130,8 @@ impl Runtime for Wgpu {
 
     fn write(&self, buffer: &mut WgpuBuffer, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         buffer.check(offset, bytes.len())?;
-        let (first, end) = (offset / WORD * WORD, (offset + bytes.len()).next_multiple_of(WORD));
-        let mut patched;
-        let whole = match (offset - first, end - offset - bytes.len()) {
-            (0, 0) => bytes,
-            (before, behind) => {
-                // Words that are written in part keep the rest.
-                patched = vec![0; end - first];
-                if before > 0 || offset + bytes.len() < buffer.bytes {
-                    self.read_words(&buffer.buffer, first, &mut patched)?;
-                }
-                let len = patched.len();
-                patched[before..len - behind].copy_from_slice(bytes);
-                &patched
-            }
-        };
+        let (first, whole) =
+            whole_words(bytes, offset, buffer.bytes, |first, words| self.read_words(&buffer.buffer, first, words))?;
         for (i, piece) in whole.chunks(PIECE).enumerate() {
             let at = (first + i * PIECE) as u64;
             caught(&self.device.device, "writing a buffer", || {

@@ -10,7 +10,7 @@ use crate::backend::{Backend, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::{ArgSet, Op};
 use crate::tensor::ViewMut;
-use dropless_kernels_wgsl::Artifact;
+use dropless_kernels_wgsl::{Artifact, Kernel};
 
 /// An op of this backend: which variants may run it, and what they launch. One file each.
 pub trait WgpuOp: Op {
@@ -66,6 +66,30 @@ impl Launches {
     }
 }
 
+/// A chosen variant: its dispatches, each with its kernel, and the bytes of scratch they share.
+pub(super) struct Chosen {
+    pub(super) artifact: &'static Artifact,
+    pub(super) stages: Vec<(&'static Kernel, Launch)>,
+    pub(super) scratch: usize,
+}
+
+/// What runs `op` on a device.
+pub(super) fn chosen<O: WgpuOp>(op: &O, device: &Capabilities, hint: Hint<'_>) -> Result<Chosen, Error> {
+    let unsupported = |reason| Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason };
+    let artifact = choose(op, device, hint)?.artifact;
+    let Launches { list, scratch } = op.launches(artifact, device).map_err(unsupported)?;
+    fits("scratch", scratch as u64, device).map_err(unsupported)?;
+    let mut stages = Vec::with_capacity(list.len());
+    for launch in list {
+        if launch.items > MAX_GROUPS * MAX_GROUPS {
+            return Err(unsupported(format!("{} workgroups are more than one dispatch has", launch.items)));
+        }
+        let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel);
+        stages.push((kernel.ok_or_else(|| unsupported(format!("no kernel `{}`", launch.kernel)))?, launch));
+    }
+    Ok(Chosen { artifact, stages, scratch })
+}
+
 /// A chosen variant, compiled.
 pub struct Plan {
     artifact: &'static Artifact,
@@ -78,21 +102,11 @@ impl<O: WgpuOp> Provide<O> for Wgpu {
     type Plan = Plan;
 
     fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan, Error> {
-        let device = &self.device;
-        let unsupported = |reason| Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason };
-        let artifact = choose(op, &device.capabilities, hint)?.artifact;
-        let Launches { list, scratch } = op.launches(artifact, &device.capabilities).map_err(unsupported)?;
-        fits("scratch", scratch as u64, &device.capabilities).map_err(unsupported)?;
-        let mut stages = Vec::with_capacity(list.len());
-        for launch in list {
-            if launch.items > MAX_GROUPS * MAX_GROUPS {
-                return Err(unsupported(format!("{} workgroups are more than one dispatch has", launch.items)));
-            }
-            let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel);
-            let kernel = kernel.ok_or_else(|| unsupported(format!("no kernel `{}`", launch.kernel)))?;
-            stages.push((device.pipeline(artifact, kernel, &launch)?, launch));
-        }
-        Ok(Plan { artifact, stages, scratch, device: device.clone() })
+        let Chosen { artifact, stages, scratch } = chosen(op, &self.device.capabilities, hint)?;
+        let compiled =
+            |(kernel, launch): (&Kernel, Launch)| Ok((self.device.pipeline(artifact, kernel, &launch)?, launch));
+        let stages = stages.into_iter().map(compiled).collect::<Result<_, Error>>()?;
+        Ok(Plan { artifact, stages, scratch, device: self.device.clone() })
     }
 
     fn variant(plan: &Plan) -> &str {
@@ -110,20 +124,22 @@ impl<O: WgpuOp> Provide<O> for Wgpu {
         scratch: ViewMut<'_, Self>,
         encoder: &mut wgpu::CommandEncoder,
     ) -> Result<(), Error> {
-        let operands = Operands::new(O::NAME, args.views(), scratch.mem().clone(), &plan.device);
+        let operands = Operands::<Wgpu>::new(O::NAME, args.views(), scratch.mem().clone(), &plan.device.capabilities);
         let mut dispatches = Vec::with_capacity(plan.stages.len());
         for (pipeline, launch) in &plan.stages {
-            if launch.items > 0 && !(launch.only_reports && operands.view("status").is_none()) {
-                dispatches.push((pipeline, operands.group(pipeline, launch)?, launch.items));
+            if operands.wants(launch) {
+                let group = plan.device.group(O::NAME, pipeline, operands.bound(launch)?)?;
+                dispatches.push((pipeline, group, launch));
             }
         }
         // Nothing was recorded where an operand could not be bound.
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(O::NAME), timestamp_writes: None });
-        for (pipeline, group, items) in dispatches {
+        for (pipeline, group, launch) in dispatches {
             pass.set_pipeline(&pipeline.pipeline);
             pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups(items.min(MAX_GROUPS) as u32, items.div_ceil(MAX_GROUPS) as u32, 1);
+            let [x, y] = launch.groups();
+            pass.dispatch_workgroups(x, y, 1);
         }
         Ok(())
     }

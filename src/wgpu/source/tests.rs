@@ -1,5 +1,7 @@
 //! Every generated text, as naga and the compilers behind it take it.
 
+mod compilers;
+
 use super::*;
 use crate::op::cases::Cases;
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
@@ -54,46 +56,54 @@ fn promised(artifact: &Artifact) -> naga::valid::Capabilities {
     })
 }
 
-/// Into what Vulkan, Metal and DX12 compile: languages with limits of their own.
-fn translates(module: &naga::Module, info: &naga::valid::ModuleInfo, artifact: &Artifact) {
-    use naga::back::{hlsl, msl, spv};
-    let name = &module.entry_points[0].name;
-    let spirv = spv::write_vec(module, info, &spv::Options::default(), None);
-    assert!(spirv.is_ok_and(|words| words.len() > 100), "{name} as SPIR-V");
-    if artifact.needs.contains(&"EXPERIMENTAL_COOPERATIVE_MATRIX") {
-        // Of 16 x 16 only Vulkan has them.
-        return;
+/// A text, checked.
+struct Parsed {
+    artifact: &'static Artifact,
+    bindings: usize,
+    module: naga::Module,
+    info: naga::valid::ModuleInfo,
+}
+
+impl Parsed {
+    fn new(text: &str, artifact: &'static Artifact, bindings: usize) -> Self {
+        let module =
+            naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+        let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), promised(artifact));
+        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
+        assert_eq!(module.entry_points.len(), 1, "one entry point\n{text}");
+        Parsed { artifact, bindings, module, info }
     }
-    // Metal 2.4 is what wgpu asks for on macOS 12.
-    let options = msl::Options { lang_version: (2, 4), ..msl::Options::default() };
-    let metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
-    assert!(metal.unwrap_or_else(|e| panic!("{name} as MSL: {e}")).0.contains("kernel void"), "{name}");
-    let (options, all) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
-    let mut direct = String::new();
-    let written = hlsl::Writer::new(&mut direct, &options, &all).write(module, info, None);
-    written.unwrap_or_else(|e| panic!("{name} as HLSL: {e}"));
-    assert!(direct.contains("[numthreads("), "{name}");
+
+    fn entry(&self) -> &naga::EntryPoint {
+        &self.module.entry_points[0]
+    }
+
+    fn name(&self) -> String {
+        format!("{} of {} {}", self.entry().name, self.artifact.op, self.artifact.variant)
+    }
+
+    fn has_matrices(&self) -> bool {
+        self.artifact.needs.contains(&"EXPERIMENTAL_COOPERATIVE_MATRIX")
+    }
+}
+
+fn every_module() -> Vec<Parsed> {
+    every_text().into_iter().map(|(text, (artifact, bindings))| Parsed::new(&text, artifact, bindings)).collect()
 }
 
 #[test]
 fn every_kernel_is_valid_and_within_the_limits_of_webgpu() {
-    let (all, limits) = (every_text(), wgpu::Limits::default());
+    let (all, limits) = (every_module(), wgpu::Limits::default());
     assert!(all.len() > 100, "only {} texts", all.len());
-    for (text, (artifact, bindings)) in &all {
-        let module =
-            naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
-        let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), promised(artifact));
-        let info = validator.validate(&module);
-        let info = info.unwrap_or_else(|e| panic!("{}\n{text}", e.emit_to_string(text)));
-        translates(&module, &info, artifact);
-        let [entry] = &module.entry_points[..] else { panic!("one entry point\n{text}") };
-        let threads: u32 = entry.workgroup_size.iter().product();
-        assert!(threads <= limits.max_compute_invocations_per_workgroup, "{}: {threads} invocations", entry.name);
-        assert!(*bindings <= limits.max_storage_buffers_per_shader_stage as usize, "{}: {bindings}", entry.name);
+    for parsed in &all {
+        let (module, name, bindings) = (&parsed.module, parsed.name(), parsed.bindings);
+        let threads: u32 = parsed.entry().workgroup_size.iter().product();
+        assert!(threads <= limits.max_compute_invocations_per_workgroup, "{name}: {threads} invocations");
+        assert!(bindings <= limits.max_storage_buffers_per_shader_stage as usize, "{name}: {bindings} bindings");
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
         // Where there are matrices, there is more.
-        let most = if artifact.needs.is_empty() { limits.max_compute_workgroup_storage_size } else { 48 << 10 };
-        assert!(bytes <= most, "{}: {bytes} bytes", entry.name);
+        let most = if parsed.artifact.needs.is_empty() { limits.max_compute_workgroup_storage_size } else { 48 << 10 };
+        assert!(bytes <= most, "{name}: {bytes} bytes of workgroup memory");
     }
 }
