@@ -3,7 +3,7 @@
 #include "e4m3.cuh"
 #include "params.cuh"
 
-// Mirrors `ScaledParams` in src/cuda/kv_append.rs.
+// Mirrors `ScaledParams` in src/backend/params/kv_append.rs.
 struct ScaledParams {
     KvAppendParams p;
     const float *k_scale, *v_scale; // of each head; null: 1

@@ -111,6 +111,21 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 2390, lds: 0, l2: 2000, chain: [4484, 11564],
     },
     Estimate {
+        op: "kv_append", variant: "scaled", arch: "gfx90a", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 102400,
+        matrix: 0, vector: 2940, lds: 0, l2: 2768, chain: [3216, 6756],
+    },
+    Estimate {
+        op: "kv_append", variant: "scaled", arch: "gfx942", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 102400,
+        matrix: 0, vector: 2780, lds: 0, l2: 1933, chain: [3132, 6672],
+    },
+    Estimate {
+        op: "kv_append", variant: "scaled", arch: "gfx950", entry: c"kv_append",
+        waves: 10, flops: 0, bytes: 102400,
+        matrix: 0, vector: 2790, lds: 0, l2: 1600, chain: [3132, 6672],
+    },
+    Estimate {
         op: "moe_route", variant: "portable", arch: "gfx90a", entry: c"moe_route",
         waves: 20, flops: 0, bytes: 81920,
         matrix: 0, vector: 1920, lds: 200, l2: 2215, chain: [2784, 6324],
@@ -294,5 +309,20 @@ pub const ESTIMATES: &[Estimate] = &[
         op: "flash_attn", variant: "fma", arch: "gfx950", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 49152,
         matrix: 0, vector: 752, lds: 256, l2: 768, chain: [1320, 3680],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma_scaled", arch: "gfx90a", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 36864,
+        matrix: 0, vector: 3632, lds: 768, l2: 997, chain: [5928, 14188],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma_scaled", arch: "gfx942", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 36864,
+        matrix: 0, vector: 4864, lds: 768, l2: 696, chain: [6184, 14444],
+    },
+    Estimate {
+        op: "flash_attn", variant: "fma_scaled", arch: "gfx950", entry: c"flash_attn",
+        waves: 16, flops: 0, bytes: 36864,
+        matrix: 0, vector: 4800, lds: 768, l2: 576, chain: [6152, 14412],
     },
 ];

@@ -2,27 +2,12 @@
 
 use super::plan::{CudaOp, Plan};
 use super::{Cuda, Stream};
-use crate::backend::params::kv_append::Params;
-use crate::backend::params::pointer;
+use crate::backend::params::kv_append::{Params, ScaledParams};
 use crate::backend::params::rope::check_token;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{KvAppendArgs, KvAppendSpec};
-use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
-
-/// Mirrors `ScaledParams` in kv_append/scaled.cu.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ScaledParams {
-    p: Params,
-    k_scale: u64,
-    v_scale: u64,
-    e4m3: u32,
-    unused: u32,
-}
-
-const _: () = assert!(size_of::<ScaledParams>() == 272);
 
 /// The variant for scales and caches of f8e4m3.
 const SCALED: &str = "scaled";
@@ -45,10 +30,7 @@ impl CudaOp for KvAppendSpec {
         let op = &plan.op;
         let p = Params::new(op, &args);
         if plan.artifact.variant == SCALED {
-            let (k_scale, v_scale) = (pointer(&args.k_scale), pointer(&args.v_scale));
-            let e4m3 = u32::from(op.cache == DType::F8E4m3);
-            let params = ScaledParams { p, k_scale, v_scale, e4m3, unused: 0 };
-            return plan.record(0, [op.tokens, 1, 1], stream, &params);
+            return plan.record(0, [op.tokens, 1, 1], stream, &ScaledParams::new(p, op, &args));
         }
         plan.record(0, [op.tokens, 1, 1], stream, &p)
     }

@@ -2,23 +2,35 @@
 
 use super::plan::{HipOp, Plan};
 use super::{Hip, Stream};
-use crate::backend::params::kv_append::Params;
+use crate::backend::params::kv_append::{Params, ScaledParams};
 use crate::backend::params::rope::check_token;
-use crate::backend::params::without_scales;
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{KvAppendArgs, KvAppendSpec};
 use dropless_kernels_hip::Artifact;
+
+/// The variant for scales and caches of f8e4m3.
+const SCALED: &str = "scaled";
 
 impl HipOp for KvAppendSpec {
     fn limits(&self) -> Result<(), String> {
         check_token(self.q_heads.saturating_add(self.kv_heads.saturating_mul(2)), self.head_dim)
     }
 
-    fn legal(&self, _: &Artifact) -> Result<(), String> {
-        without_scales(self.cache, self.scales)
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        let scaled = self.scales || self.cache == DType::F8E4m3;
+        match (artifact.variant == SCALED, scaled) {
+            (false, true) => Err(format!("a cache of {}, or with scales, is for the variant `{SCALED}`", self.cache)),
+            (true, false) => Err("made for caches of f8e4m3, or with scales".into()),
+            _ => Ok(()),
+        }
     }
 
     fn launch(plan: &Plan<Self>, args: KvAppendArgs<'_, Hip>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
-        plan.record(0, [plan.op.tokens, 1], stream, &Params::new(&plan.op, &args))
+        let (op, params) = (&plan.op, Params::new(&plan.op, &args));
+        if plan.artifact.variant == SCALED {
+            return plan.record(0, [op.tokens, 1], stream, &ScaledParams::new(params, op, &args));
+        }
+        plan.record(0, [op.tokens, 1], stream, &params)
     }
 }

@@ -1,7 +1,8 @@
 //! What kv_append is given.
 
 use super::rope::Rotation;
-use super::{Addressed, Rows, address};
+use super::{Addressed, Rows, address, pointer};
+use crate::dtype::DType;
 use crate::op::{KvAppendArgs, KvAppendSpec, KvStore, PageLayout};
 use bytemuck::{Pod, Zeroable};
 
@@ -73,5 +74,25 @@ impl Params {
             q_heads: op.q_heads as i32,
             unused: 0,
         }
+    }
+}
+
+/// Mirrors `ScaledParams` in kv_append/scaled.cu.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct ScaledParams {
+    p: Params,
+    k_scale: u64,
+    v_scale: u64,
+    e4m3: u32,
+    unused: u32,
+}
+
+const _: () = assert!(size_of::<ScaledParams>() == 272);
+
+impl ScaledParams {
+    pub(crate) fn new<B: Addressed>(p: Params, op: &KvAppendSpec, args: &KvAppendArgs<'_, B>) -> Self {
+        let (k_scale, v_scale) = (pointer(&args.k_scale), pointer(&args.v_scale));
+        ScaledParams { p, k_scale, v_scale, e4m3: (op.cache == DType::F8E4m3).into(), unused: 0 }
     }
 }
