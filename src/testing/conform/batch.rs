@@ -17,8 +17,8 @@ const PAGES: usize = 80;
 const PAGE_SIZE: usize = 16;
 const MAX_PAGES: usize = 64;
 
-/// A decode of `sequences`, its keys in so many shares.
-fn spec(sequences: usize, window: Option<usize>, splits: Option<usize>) -> FlashAttnSpec {
+/// A decode of `sequences`, its keys of this type in so many shares.
+fn spec(sequences: usize, kv: DType, window: Option<usize>, splits: Option<usize>) -> FlashAttnSpec {
     FlashAttnSpec {
         sequences,
         q_tokens: sequences,
@@ -28,7 +28,7 @@ fn spec(sequences: usize, window: Option<usize>, splits: Option<usize>) -> Flash
         kv_heads: 2,
         head_dim: 64,
         q: DType::Bf16,
-        kv: DType::Bf16,
+        kv,
         kv_scales: false,
         out: DType::F32,
         sm_scale: 0.125.into(),
@@ -98,8 +98,11 @@ fn decode<B: Runtime + Provide<FlashAttnSpec>>(
 /// As [`harness::run`].
 pub fn batch_invariant<B: Runtime + Provide<FlashAttnSpec>>(backend: &B) -> Result<Vec<String>, Error> {
     let mut wrong = Vec::new();
-    for (window, splits) in [(None, None), (Some(128), None), (None, Some(1)), (None, Some(5)), (Some(100), Some(8))] {
-        let (one, many) = (spec(1, window, splits), spec(SEQUENCES, window, splits));
+    let calls = [(None, None), (Some(128), None), (None, Some(1)), (None, Some(5)), (Some(100), Some(8))];
+    let bf16 = calls.map(|(window, splits)| (DType::Bf16, window, splits));
+    let narrow = [(None, None), (None, Some(5)), (Some(100), Some(8))].map(|(w, s)| (DType::F8E4m3, w, s));
+    for (kv, window, splits) in bf16.into_iter().chain(narrow) {
+        let (one, many) = (spec(1, kv, window, splits), spec(SEQUENCES, kv, window, splits));
         let mut random = Random::named("batch invariance");
         let shared = shared(&one, &mut random)?;
         let watched = Sequence::new(&one, KEYS, &mut random)?;
@@ -114,7 +117,7 @@ pub fn batch_invariant<B: Runtime + Provide<FlashAttnSpec>>(backend: &B) -> Resu
             Ok::<_, Error>(decode(backend, &many, &shared, &batch)?.swap_remove(WATCHED))
         };
         let (first, second) = (among(&few_keys)?, among(&many_keys)?);
-        let name = format!("window {window:?}, splits {splits:?}");
+        let name = format!("{kv}, window {window:?}, splits {splits:?}");
         if first != second {
             wrong.push(format!("{name}: changes with its neighbours"));
         }
