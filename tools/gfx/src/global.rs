@@ -18,8 +18,10 @@ pub fn find(name: &str) -> Option<Run> {
         "global_load_ushort" | "global_load_u16" => load::<2, 1>,
         "global_load_sbyte" | "global_load_i8" => load_signed::<1>,
         "global_load_sshort" | "global_load_i16" => load_signed::<2>,
-        "global_load_short_d16" | "global_load_d16_b16" => load_half::<0>,
-        "global_load_short_d16_hi" | "global_load_d16_hi_b16" => load_half::<16>,
+        "global_load_short_d16" | "global_load_d16_b16" => load_half::<2, 0>,
+        "global_load_short_d16_hi" | "global_load_d16_hi_b16" => load_half::<2, 16>,
+        "global_load_sbyte_d16" | "global_load_d16_i8" => load_half::<1, 0>,
+        "global_load_sbyte_d16_hi" | "global_load_d16_hi_i8" => load_half::<1, 16>,
         "global_store_dword" | "global_store_b32" => store::<4, 1>,
         "global_store_dwordx2" | "global_store_b64" => store::<4, 2>,
         "global_store_dwordx3" | "global_store_b96" => store::<4, 3>,
@@ -92,16 +94,22 @@ fn load_signed<const BYTES: usize>(w: &mut Wave, i: &Instruction, b: &mut Block<
     under_way(w, to)
 }
 
-/// Loads 16 bits into one half of a register and keeps the other.
-fn load_half<const SHIFT: u32>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
+/// Loads 16 bits, or a byte with its sign, into one half of a register and keeps the other.
+fn load_half<const BYTES: usize, const SHIFT: u32>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
     let [to, vector, base] = operands(i)?;
-    let at = addresses(w, vector, base, i.modifiers.offset, 2, b)?;
-    let mut value = each(w.exec(), &at, |a| Memory::load(a, 2) << SHIFT);
+    let at = addresses(w, vector, base, i.modifiers.offset, BYTES as u64, b)?;
+    let mut value = each(w.exec(), &at, |a| half::<BYTES>(Memory::load(a, BYTES)) << SHIFT);
     for (new, old) in value.iter_mut().zip(w.raw(to, 0)) {
         *new |= old & !(0xffff << SHIFT);
     }
     w.set_word(to, 0, &value)?;
     under_way(w, to)
+}
+
+/// As 16 bits.
+fn half<const BYTES: usize>(loaded: u32) -> u32 {
+    let up = 32 - 8 * BYTES as u32;
+    ((loaded << up) as i32 >> up) as u32 & 0xffff
 }
 
 fn store<const BYTES: usize, const COUNT: usize>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
@@ -156,4 +164,19 @@ fn under_way(w: &mut Wave, to: &Operand) -> Step {
 pub fn operands<const COUNT: usize>(i: &Instruction) -> Result<[&Operand; COUNT], String> {
     let found: Vec<&Operand> = i.operands.iter().collect();
     found.try_into().map_err(|_| format!("has {} operands, {COUNT} are known", i.operands.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_in_a_half_has_its_sign() {
+        assert_eq!([0x7f, 0x80, 0xff].map(half::<1>), [0x7f, 0xff80, 0xffff]);
+        assert_eq!([0x7fff, 0x8000].map(half::<2>), [0x7fff, 0x8000]);
+        for name in ["global_load_d16_i8", "global_load_d16_hi_i8", "global_load_sbyte_d16", "global_load_sbyte_d16_hi"]
+        {
+            assert!(find(name).is_some(), "{name}");
+        }
+    }
 }
