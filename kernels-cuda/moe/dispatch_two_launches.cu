@@ -1,20 +1,25 @@
 // Route and sort, or sort alone, over many blocks: any number of tokens.
 #include "dispatch.cuh"
+#include "ptx/overlap.cuh"
 
 constexpr int MOST_BLOCKS = 128, EACH = MOST_BLOCKS / LANES; // counts a lane
 constexpr int AT_ONCE = 4;                                  // buckets a warp has under way
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_count(const __grid_constant__ Dispatch d) {
+    wait_for_predecessor();
     const Counted own(d, d.with_route);
     for (int e = threadIdx.x; e <= d.sort.experts; e += THREADS) {
         d.sort.block_counts[e * gridDim.x + blockIdx.x] = scan_warps(d.sort, e);
     }
+    allow_successor(); // not before: blocks that only wait would share the multiprocessor with those that count
 }
 
 // Every block adds up what all blocks have, a warp a bucket.
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) moe_place(const __grid_constant__ Dispatch d) {
     __shared__ int start[BUCKETS], total[BUCKETS], in_front[BUCKETS];
     const int lane = threadIdx.x % LANES;
+    wait_for_predecessor();
+    allow_successor();
     const Counted own(d, false);
     for (int first = threadIdx.x / LANES; first <= d.sort.experts; first += AT_ONCE * WARPS) {
         int counts[AT_ONCE][EACH];
