@@ -228,20 +228,23 @@ impl WgpuOp for GroupedGemmSpec {
         }
     }
 
-    /// Weights are read again for every BLOCK_M rows: worth it up to so many an expert.
+    /// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
-        if !artifact.needs.is_empty() {
-            return Err("not chosen: not measured yet".into());
-        }
         let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
-        let most = match artifact.variant {
-            "tiled_1" | "dense_1" => 1.0,
-            "tiled_4" | "dense_4" => 8.0,
-            "few_rows" => FEW_ROWS,
-            _ => f64::INFINITY,
+        let (least, most) = match artifact.variant {
+            "tiled_1" | "dense_1" => (0.0, 1.0),
+            "coop_16" => (4.0, 12.0),
+            "coop_64" => (12.0, 32.0),
+            "coop_128" => (32.0, f64::INFINITY),
+            "tiled_4" | "dense_4" => (0.0, 8.0),
+            "few_rows" => (0.0, FEW_ROWS),
+            _ => (0.0, f64::INFINITY),
         };
         if each > most {
             return Err(format!("made for up to {most} rows an expert, these are {each}"));
+        }
+        if each < least {
+            return Err(format!("made for {least} rows an expert and more, these are {each}"));
         }
         Ok(())
     }
