@@ -16,6 +16,8 @@ pub mod choose;
 pub mod dawn;
 mod device;
 mod embedding;
+#[cfg(feature = "testing")]
+mod emulate;
 mod flash_attn;
 mod grouped_gemm;
 mod groups;

@@ -35,7 +35,7 @@ fn cpu_oracle() {
     conforms("cpu", Ok(Cpu::oracle()));
 }
 
-/// CUDA is tested in tests/cuda.rs, hip in tests/hip.rs, wgpu in tests/wgpu.rs. A backend that CI requires must not be missed because nobody tests it.
+/// CUDA is tested in tests/cuda.rs, hip in tests/hip.rs, wgpu in tests/wgpu. A backend that CI requires must not be missed because nobody tests it.
 #[test]
 fn a_required_backend_has_tests() {
     for (name, tested) in

@@ -11,7 +11,6 @@ const_assert BLOCK_N * 2 == THREADS;
 
 var<workgroup> a_tile: array<vec4<f16>, BLOCK_M * LINE>;
 var<workgroup> w_tile: array<vec4<f16>, BLOCK_N * LINE>;
-var<workgroup> patches: array<f32, THREADS * 8u>; // 16 x 16 for every 32 invocations
 var<workgroup> beyond: atomic<u32>;
 
 // Of a word, as halves of rows g and g + 8. Through f32: naga has no bitcast to vectors of f16.
@@ -85,19 +84,8 @@ fn zero_tile(t: Tile, col_first: u32, local: i32, lane: u32) {
     }
 }
 
-// 16 rows and columns of results that lie in an invocation's patch: half a row each.
-fn finish_patch(t: Tile, row: u32, col: u32, local: i32, lane: u32) {
-    workgroupBarrier();
-    let r = t.first + i32(row + lane % 32u / 2u);
-    let at = lane / 32u * 256u + lane % 32u * 8u;
-    if (r < t.last) {
-        let scale = load_row_scale(u32(r), 0u);
-        for (var i = 0u; i < 8u; i += 4u) {
-            let y = vec4<f32>(patches[at + i], patches[at + i + 1u], patches[at + i + 2u], patches[at + i + 3u]);
-            finish(u32(r), col + lane % 2u * 8u + i, y * scale, local, true);
-        }
-    }
-    workgroupBarrier();
+fn scaled(row: u32, col: u32, y: vec4<f32>) -> vec4<f32> {
+    return y * load_row_scale(row, 0u);
 }
 
 @compute @workgroup_size(THREADS)

@@ -1,19 +1,21 @@
-// Rows of `a` as f16 for cooperative matrices, each divided by the power of two that brings its largest element just below 2^16:
-// exactly, where no element is 2^-33 of the largest or less. The scale of a row that does not fit is 0. Of every 64 elements,
-// those of q = 0 come first (2q, 2q + 1, 2q + 8, 2q + 9 of each 16), as prepacked weights have them. A workgroup a row.
-const LEAST_EXPONENT: i32 = -116; // a product with the smallest scale of a block stays normal
-
-var<workgroup> largest: atomic<u32>; // magnitudes as bits of f32
-var<workgroup> smallest: atomic<u32>; // less one, so that zero counts as the largest
+// Rows of `a`, or of dense weights, as f16 for cooperative matrices, each with a scale: 0 where the row does not fit. Of every 64
+// elements, those of q = 0 come first (2q, 2q + 1, 2q + 8, 2q + 9 of each 16), as prepacked weights have them. A workgroup a row.
+var<workgroup> largest: atomic<u32>;
+var<workgroup> smallest: atomic<u32>;
 
 fn place_of(v: u32) -> u32 {
     return v / 8u * 64u + v % 2u * 32u + v % 8u / 2u * 2u;
 }
 
+fn element(row: u32, k: u32) -> f32 {
+    if (WEIGHTS == 1u) { return load_w(0u, row * p.k + k); }
+    return load_a(row, k);
+}
+
 // Elements k, k + 1, k + 8, k + 9.
 fn four_from(row: u32, k: u32) -> vec4<f32> {
     if (k >= p.k) { return vec4<f32>(); }
-    return vec4<f32>(load_a(row, k), load_a(row, k + 1u), load_a(row, k + 8u), load_a(row, k + 9u));
+    return vec4<f32>(element(row, k), element(row, k + 1u), element(row, k + 8u), element(row, k + 9u));
 }
 
 fn packed(four: vec4<f32>, down: f32) -> vec2<u32> {
@@ -36,38 +38,24 @@ fn grouped_halves(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     workgroupBarrier();
     let vectors = (p.k + 63u) / 64u * 8u;
     if (row >= 0 && REBASED == 1u) {
-        var most = 0u;
-        var least = 0xffffffffu;
+        var extremes = Extremes(0u, 0xffffffffu);
         for (var v = lane; v < vectors; v += THREADS) {
             let k = place_of(v);
-            let a = bitcast<vec4<u32>>(four_from(u32(row), k)) & vec4<u32>(0x7fffffffu);
-            let b = bitcast<vec4<u32>>(four_from(u32(row), k + 16u)) & vec4<u32>(0x7fffffffu);
-            let high = max(a, b);
-            let low = min(a - 1u, b - 1u);
-            most = max(most, max(max(high.x, high.y), max(high.z, high.w)));
-            least = min(least, min(min(low.x, low.y), min(low.z, low.w)));
+            extremes = widened(widened(extremes, four_from(u32(row), k)), four_from(u32(row), k + 16u));
         }
-        atomicMax(&largest, most);
-        atomicMin(&smallest, least);
+        atomicMax(&largest, extremes.most);
+        atomicMin(&smallest, extremes.least);
     }
     workgroupBarrier();
-    var exponent = 0;
-    var fits = true;
-    let most = atomicLoad(&largest);
-    if (most != 0u) {
-        let top = i32(most >> 23u);
-        let bottom = i32((atomicLoad(&smallest) + 1u) >> 23u);
-        exponent = top - 127 - 15;
-        fits = top < 255 && top - bottom <= 32 && exponent >= LEAST_EXPONENT;
-    }
-    if (lane == 0u) { store_row_scale(r, 0u, select(0.0, power_of_two(exponent), fits)); }
-    let down = power_of_two(select(0, -exponent, fits));
+    let fit = fit_of(Extremes(atomicLoad(&largest), atomicLoad(&smallest)));
+    if (lane == 0u) { store_row_scale(p.first + r, 0u, select(0.0, power_of_two(fit.exponent), fit.fits)); }
+    let down = power_of_two(-fit.exponent);
     for (var v = lane; v < vectors; v += THREADS) {
         var halves = vec4<u32>();
         if (row >= 0) {
             let k = place_of(v);
             halves = vec4<u32>(packed(four_from(u32(row), k), down), packed(four_from(u32(row), k + 16u), down));
         }
-        put_vec_halves(halves_at(r, v), halves);
+        put_vec_halves(halves_at(p.first + r, v), halves);
     }
 }

@@ -8,11 +8,14 @@ const COMBINE: Kernel =
 const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
         "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
 const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX"];
-const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
+const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
 const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
-    "grouped_gemm/coop.wgsl");
+    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
+const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
+    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/coop_patches.wgsl",
+    "grouped_gemm/coop_dense.wgsl");
 const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/dense.wgsl");
 const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
@@ -48,7 +51,15 @@ pub const ARTIFACTS: &[Artifact] = &[
         variant: "coop_16",
         needs: MATRICES,
         relies: &["halves", "matrices"],
-        sizes: &[("THREADS", 256), ("SUBGROUP", 32), ("BLOCK_M", 16), ("BLOCK_N", 128), ("M_TILES", 1), ("N_TILES", 1)],
+        sizes: &[
+            ("THREADS", 256),
+            ("SUBGROUP", 32),
+            ("WORKGROUP_BYTES", 29184),
+            ("BLOCK_M", 16),
+            ("BLOCK_N", 128),
+            ("M_TILES", 1),
+            ("N_TILES", 1),
+        ],
         kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
     },
     Artifact {
@@ -56,7 +67,15 @@ pub const ARTIFACTS: &[Artifact] = &[
         variant: "coop_64",
         needs: MATRICES,
         relies: &["halves", "matrices"],
-        sizes: &[("THREADS", 256), ("SUBGROUP", 32), ("BLOCK_M", 64), ("BLOCK_N", 128), ("M_TILES", 2), ("N_TILES", 2)],
+        sizes: &[
+            ("THREADS", 256),
+            ("SUBGROUP", 32),
+            ("WORKGROUP_BYTES", 36096),
+            ("BLOCK_M", 64),
+            ("BLOCK_N", 128),
+            ("M_TILES", 2),
+            ("N_TILES", 2),
+        ],
         kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
     },
     Artifact {
@@ -67,12 +86,29 @@ pub const ARTIFACTS: &[Artifact] = &[
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("WORKGROUP_BYTES", 45312),
             ("BLOCK_M", 128),
             ("BLOCK_N", 128),
             ("M_TILES", 4),
             ("N_TILES", 2),
         ],
         kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "coop_dense",
+        needs: MATRICES,
+        relies: &["halves", "matrices"],
+        sizes: &[
+            ("THREADS", 256),
+            ("SUBGROUP", 32),
+            ("WORKGROUP_BYTES", 45312),
+            ("BLOCK_M", 128),
+            ("BLOCK_N", 128),
+            ("M_TILES", 4),
+            ("N_TILES", 2),
+        ],
+        kernels: &[SCHEDULE, HALVES, COOP_DENSE, COMBINE],
     },
     Artifact {
         op: "grouped_gemm",

@@ -48,6 +48,11 @@ impl<O: WgpuOp> Judge<O> for Capabilities {
         if threads > most {
             return Err(format!("workgroups have {threads} invocations, the device takes {most}"));
         }
+        // Where a variant says how much it needs; the others stay within WebGPU's default.
+        let (bytes, most) = (artifact.size("WORKGROUP_BYTES"), self.limits.max_compute_workgroup_storage_size);
+        if bytes > most {
+            return Err(format!("workgroups have {bytes} bytes of memory, the device gives {most}"));
+        }
         let (wanted, (least, most)) = (artifact.size("SUBGROUP"), self.subgroups);
         if wanted != 1 && (least, most) != (wanted, wanted) {
             return Err(format!("made for subgroups of {wanted}, the device has {least} to {most}"));
@@ -143,6 +148,24 @@ mod tests {
         let choice = choose(&op, &device, Hint::default()).unwrap();
         assert_eq!(choice.variant(), "few_rows");
         assert!(choice.rejected.iter().any(|r| r.variant == "tiled_1" && r.reason.contains("not 5e-1")), "{choice:?}");
+    }
+
+    #[test]
+    fn matrices_are_for_many_rows_an_expert_and_much_workgroup_memory() {
+        let features = wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        let limits = wgpu::Limits { max_compute_workgroup_storage_size: 48 << 10, ..wgpu::Limits::default() };
+        let device = Capabilities { features, limits, subgroups: (32, 32), ..Capabilities::default() };
+        let local = crate::op::LocalExperts { first: 0, count: 32 };
+        let weights = crate::op::WeightFormat::Mxfp4Tiled;
+        let one = GroupedGemmSpec::linear(1, 64, 64, DType::Bf16, DType::Bf16, None, DType::Bf16);
+        let variant = |rows, device: &Capabilities| {
+            let op = GroupedGemmSpec { rows, experts: 32, local, grouped: true, weights, ..one };
+            choose(&op, device, Hint::default()).unwrap().variant().to_string()
+        };
+        let chosen = [1, 4, 8, 16, 64].map(|each| variant(32 * each, &device));
+        assert_eq!(chosen, ["tiled_1", "coop_16", "coop_16", "coop_64", "coop_128"]);
+        assert_eq!(variant(32 * 64, &Capabilities { subgroups: (16, 32), ..device.clone() }), "portable");
+        assert_eq!(variant(32 * 64, &Capabilities { limits: wgpu::Limits::default(), ..device }), "portable");
     }
 
     #[test]

@@ -30,11 +30,15 @@ pub(super) struct Device {
     pub(super) info: DeviceInfo,
     pub(super) capabilities: Capabilities,
     checks: wgpu::ShaderRuntimeChecks,
+    rewrite: Option<Rewrite>,
     /// Bound where an operand is absent or empty.
     pub(super) nothing: wgpu::Buffer,
     pipelines: Mutex<HashMap<String, Pipeline>>,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
 }
+
+/// What tests compile instead of a kernel's text: one without cooperative matrices.
+pub(super) type Rewrite = Box<dyn Fn(String) -> String + Send + Sync>;
 
 /// A compiled kernel.
 #[derive(Clone)]
@@ -51,9 +55,16 @@ impl Device {
         device: wgpu::Device,
         queue: wgpu::Queue,
         checks: wgpu::ShaderRuntimeChecks,
+        rewrite: Option<Rewrite>,
     ) -> Result<Self, Error> {
-        let (limits, adapter) = (device.limits(), device.adapter_info());
-        let subgroups = (adapter.subgroup_min_size, adapter.subgroup_max_size);
+        let (mut limits, adapter) = (device.limits(), device.adapter_info());
+        let (mut features, mut subgroups) = (device.features(), (adapter.subgroup_min_size, adapter.subgroup_max_size));
+        if rewrite.is_some() {
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            subgroups = (32, 32);
+            // As devices with matrices have; software drivers promise 32 KiB and give more.
+            limits.max_compute_workgroup_storage_size = 48 << 10;
+        }
         let name = adapter.name;
         let info = DeviceInfo {
             name,
@@ -62,8 +73,8 @@ impl Device {
             units: 1,
             shared_bytes: limits.max_compute_workgroup_storage_size,
         };
-        let capabilities =
-            Capabilities { features: device.features(), limits, subgroups, faults: faults(&device, &queue) };
+        let faults = faults(&device, &queue, features, rewrite.as_ref());
+        let capabilities = Capabilities { features, limits, subgroups, faults };
         let nothing = caught(&device, "creating a buffer", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("dropless nothing"),
@@ -78,6 +89,7 @@ impl Device {
             info,
             capabilities,
             checks,
+            rewrite,
             nothing,
             pipelines: Mutex::default(),
             uniforms: Mutex::default(),
@@ -86,7 +98,7 @@ impl Device {
 
     /// The pipeline of a launch; made once for all plans whose text is the same.
     pub(super) fn pipeline(&self, artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> Result<Pipeline, Error> {
-        let text = source(artifact, kernel, launch);
+        let text = rewritten(self.rewrite.as_ref(), source(artifact, kernel, launch));
         let mut known = lock(&self.pipelines);
         if let Some(pipeline) = known.get(&text) {
             return Ok(pipeline.clone());
@@ -114,7 +126,7 @@ impl Device {
         let source = wgpu::ShaderSource::Wgsl(text.into());
         let module = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         // SAFETY: kernels keep every index inside what is bound, whatever is in the operands, divide by sizes above zero and
-        // have no endless loop; tests/wgpu.rs runs them between guard zones without checks, and with them too.
+        // have no endless loop; tests/wgpu runs them between guard zones without checks, and with them too.
         let module = unsafe { device.create_shader_module_trusted(module, self.checks) };
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
@@ -158,6 +170,14 @@ impl Device {
         buffer.unmap();
         known.insert(bytes, buffer.clone());
         buffer
+    }
+}
+
+/// The text that is compiled.
+pub(super) fn rewritten(rewrite: Option<&Rewrite>, text: String) -> String {
+    match rewrite {
+        Some(rewrite) => rewrite(text),
+        None => text,
     }
 }
 

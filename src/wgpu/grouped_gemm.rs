@@ -12,8 +12,8 @@ use std::ops::Range;
 /// Rows an expert up to which they are few: at 8, weights are read twice, and an H200 takes 27 % longer than with wide tiles.
 const FEW_ROWS: f64 = 4.0;
 
-/// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up, then rows of `a` as f16
-/// and their scales.
+/// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up, then rows of `a`, and of dense
+/// weights behind them, as f16 and their scales.
 struct Scratch {
     tables: Range<usize>,
     rows: Range<usize>,
@@ -30,12 +30,16 @@ impl Scratch {
             first..first.saturating_add(bytes)
         };
         let some = |there: bool, bytes: usize| if there { bytes } else { 0 };
-        let matrices = !artifact.needs.is_empty();
+        let halves = match kind(artifact) {
+            _ if artifact.needs.is_empty() => 0,
+            Reads::Halves => op.rows.saturating_add(op.n),
+            _ => op.rows,
+        };
         Scratch {
             tables: next(some(op.grouped, 2 * (op.experts + 1) * 4)),
             rows: next(some(op.combine.is_some(), op.rows.saturating_mul(op.n_out()).saturating_mul(4))),
-            halves: next(some(matrices, op.rows.saturating_mul(padded(op.k)).saturating_mul(2))),
-            scales: next(some(matrices, op.rows.saturating_mul(4))),
+            halves: next(halves.saturating_mul(padded(op.k)).saturating_mul(2)),
+            scales: next(halves.saturating_mul(4)),
         }
     }
 }
@@ -59,7 +63,7 @@ fn scheduled(launch: Launch, op: &GroupedGemmSpec, scratch: &Scratch) -> Launch 
 
 /// Are weights read 16 bytes at a time?
 fn streams(artifact: &Artifact) -> bool {
-    kind(artifact) != Reads::Words
+    matches!(kind(artifact), Reads::Tiles | Reads::Rows)
 }
 
 /// What weights a variant takes.
@@ -71,12 +75,15 @@ enum Reads {
     Tiles,
     /// Those of 16 bits, 16 bytes at a time.
     Rows,
+    /// Those of 16 bits, of which a launch before has made f16 that fits its matrices.
+    Halves,
 }
 
 fn kind(artifact: &Artifact) -> Reads {
     match artifact.variant {
         "tiled_1" | "tiled_4" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
         "dense_1" | "dense_4" => Reads::Rows,
+        "coop_dense" => Reads::Halves,
         _ => Reads::Words,
     }
 }
@@ -183,14 +190,33 @@ impl GroupedGemmSpec {
     fn make_halves(&self, scratch: &Scratch) -> Launch {
         let launch = Launch::new("grouped_halves", self.rows)
             .reads("a", self.a)
+            .without("w", Kind::Reads(DType::F32))
             .ints_if("row_index", self.gather.map(|_| "row_index"))
-            .consts([("GATHER", self.gather.is_some().into()), ("REBASED", (self.a == DType::Bf16).into())])
+            .consts([("GATHER", self.gather.is_some().into())])
             .sizes([
-                ("k", self.k),
                 ("divide", self.gather.map_or(1, |g| g.divide)),
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ])
             .status();
+        self.made(launch, self.a, false, scratch)
+    }
+
+    fn make_halves_of_weights(&self, weights: DType, scratch: &Scratch) -> Launch {
+        let launch = Launch::new("grouped_halves", self.n)
+            .window("w", Kind::Reads(weights), 0..1)
+            .without("a", Kind::Reads(DType::F32))
+            .ints_if("row_index", None)
+            .consts([("GATHER", 0)])
+            .sizes([("divide", 1), ("input_rows", 0)])
+            .without("status", Kind::Status);
+        self.made(launch, weights, true, scratch)
+    }
+
+    /// Halves of rows of this type, those of weights behind those of `a`. f16 is left as it is.
+    fn made(&self, launch: Launch, from: DType, weights: bool, scratch: &Scratch) -> Launch {
+        let launch = launch
+            .consts([("REBASED", (from == DType::Bf16).into()), ("WEIGHTS", weights.into())])
+            .sizes([("k", self.k), ("first", if weights { self.rows } else { 0 })]);
         scheduled(self.halves(launch, scratch, Kind::Vectors(DType::F16), Kind::Writes(DType::F32)), self, scratch)
     }
 }
@@ -224,12 +250,30 @@ impl WgpuOp for GroupedGemmSpec {
                 true => Ok(()),
                 false => Err(format!("rows of weights are whole 16 bytes here, these have {} elements", self.k)),
             },
-            (Reads::Rows, _) => Err("takes weights of bf16 and f16".into()),
+            (Reads::Halves, WeightFormat::Dense(DType::Bf16 | DType::F16)) => {
+                if self.grouped {
+                    return Err("made for one set of weights, not for those of experts".into());
+                }
+                if self.epilogue != Epilogue::None {
+                    return Err("made for layers without a gated unit".into());
+                }
+                if self.a == DType::F32 {
+                    return Err("`a` is f32, which f16 does not hold".into());
+                }
+                match self.k.is_multiple_of(16) {
+                    true => Ok(()),
+                    false => Err(format!("rows are whole matrices of 16 here, these have {} elements", self.k)),
+                }
+            }
+            (Reads::Rows | Reads::Halves, _) => Err("takes weights of bf16 and f16".into()),
         }
     }
 
     /// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
+        if kind(artifact) == Reads::Halves {
+            return Err("not chosen: not measured yet".into());
+        }
         let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
         let (least, most) = match artifact.variant {
             "tiled_1" | "dense_1" => (0.0, 1.0),
@@ -266,6 +310,9 @@ impl WgpuOp for GroupedGemmSpec {
         }
         if !artifact.needs.is_empty() {
             list.push(self.make_halves(&scratch));
+        }
+        if let (Reads::Halves, WeightFormat::Dense(weights)) = (kind(artifact), self.weights) {
+            list.push(self.make_halves_of_weights(weights, &scratch));
         }
         // Without local experts there still are rows to zero.
         let (window, count) = (self.window(device)?, self.local.count);

@@ -1,7 +1,7 @@
 //! Adapters: which there are, and how one is opened.
 
 use super::Wgpu;
-use super::device::Device;
+use super::device::{Device, Rewrite};
 use super::replay::CLOCK;
 use crate::devices;
 use crate::error::Error;
@@ -58,6 +58,13 @@ fn is_wanted(matrices: &wgpu::CooperativeMatrixProperties) -> bool {
         && (matrices.ab_type, matrices.cr_type) == (F16, F32)
 }
 
+/// All limits of an adapter, and the features it has of those that some variant or the clock needs.
+fn all_wanted(adapter: &wgpu::Adapter) -> (wgpu::Features, wgpu::Limits) {
+    let matrices = adapter.cooperative_matrix_properties().iter().any(is_wanted);
+    let without = if matrices { wgpu::Features::empty() } else { wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX };
+    ((adapter.features() & wanted()) - without, adapter.limits())
+}
+
 fn describe(info: &wgpu::AdapterInfo) -> devices::Device {
     let driver = format!("{} {}", info.driver, info.driver_info);
     let driver = if driver.trim().is_empty() { info.backend.to_string() } else { driver.trim().into() };
@@ -76,13 +83,24 @@ impl Wgpu {
     /// # Errors
     /// [`Error::Unavailable`] where there is no such adapter, or its driver refuses.
     pub fn new(ordinal: usize) -> Result<Self, Error> {
+        Self::open(ordinal, all_wanted, wgpu::ShaderRuntimeChecks::unchecked(), None)
+    }
+
+    /// As [`Wgpu::new`], with cooperative matrices of 16 x 16 emulated in the text of kernels, after `edit` has had it.
+    ///
+    /// # Errors
+    /// As [`Wgpu::new`]; [`Error::Unavailable`] also where the adapter has no f16.
+    #[cfg(feature = "testing")]
+    pub fn emulating_matrices(
+        ordinal: usize,
+        edit: impl Fn(String) -> String + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let ask = |adapter: &wgpu::Adapter| {
-            let matrices = adapter.cooperative_matrix_properties().iter().any(is_wanted);
-            let without =
-                if matrices { wgpu::Features::empty() } else { wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX };
-            ((adapter.features() & wanted()) - without, adapter.limits())
+            let (features, limits) = all_wanted(adapter);
+            ((features - wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) | wgpu::Features::SHADER_F16, limits)
         };
-        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::unchecked())
+        let rewrite = move |text| super::emulate::emulated(&edit(text));
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), Some(Box::new(rewrite)))
     }
 
     /// The same with WebGPU's default limits, no features, and every access of a kernel checked: what runs here runs wherever
@@ -92,13 +110,14 @@ impl Wgpu {
     /// As [`Wgpu::new`].
     pub fn portable(ordinal: usize) -> Result<Self, Error> {
         let ask = |_: &wgpu::Adapter| (wgpu::Features::empty(), wgpu::Limits::default());
-        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked())
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), None)
     }
 
     fn open(
         ordinal: usize,
         ask: impl Fn(&wgpu::Adapter) -> (wgpu::Features, wgpu::Limits),
         checks: wgpu::ShaderRuntimeChecks,
+        rewrite: Option<Rewrite>,
     ) -> Result<Self, Error> {
         let unavailable = |reason| Error::Unavailable { backend: "wgpu", reason };
         let adapters = adapters().map_err(unavailable)?;
@@ -118,7 +137,7 @@ impl Wgpu {
             ..wgpu::DeviceDescriptor::default()
         }))
         .map_err(|e| unavailable(format!("{}: {e}", adapter.get_info().name)))?;
-        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks)?) })
+        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks, rewrite)?) })
     }
 
     /// A device and queue of the engine's. Their uncaptured errors stay the engine's affair.
@@ -127,6 +146,6 @@ impl Wgpu {
     /// [`Error::Device`] where the device is lost.
     pub fn from_engine(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, Error> {
         let checks = wgpu::ShaderRuntimeChecks::unchecked();
-        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks)?) })
+        Ok(Wgpu { device: Arc::new(Device::new(device, queue, checks, None)?) })
     }
 }

@@ -1,6 +1,6 @@
 //! What a driver must compute rightly for some variants, tried once when a device is taken: where it does not, they are not run.
 
-use super::device::caught;
+use super::device::{Rewrite, caught, rewritten};
 use dropless_kernels_wgsl::PROBES;
 use std::sync::mpsc;
 
@@ -14,15 +14,20 @@ pub struct Fault {
 }
 
 /// The faults of a device, of those that variants for its features rely on.
-pub(super) fn faults(device: &wgpu::Device, queue: &wgpu::Queue) -> Vec<Fault> {
-    let known = |need: &&str| wgpu::Features::from_name(need).is_some_and(|f| device.features().contains(f));
+pub(super) fn faults(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    features: wgpu::Features,
+    rewrite: Option<&Rewrite>,
+) -> Vec<Fault> {
+    let known = |need: &&str| wgpu::Features::from_name(need).is_some_and(|f| features.contains(f));
     let mut faults = Vec::new();
     for probe in PROBES.iter().filter(|p| p.needs.iter().all(known)) {
         let (input, wanted) = match probe.name {
             "halves" => halves(),
             _ => matrices(),
         };
-        let reason = match run(device, queue, probe.text, &input, wanted.len()) {
+        let reason = match run(device, queue, rewritten(rewrite, probe.text.into()), &input, wanted.len()) {
             Ok(got) => match got.iter().zip(&wanted).position(|(got, want)| got != want) {
                 None => continue,
                 Some(i) => format!("result {i} is {:e}, not {:e}", f32::from_bits(got[i]), f32::from_bits(wanted[i])),
@@ -57,7 +62,7 @@ fn matrices() -> (Vec<u32>, Vec<u32>) {
 fn run(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
-    text: &str,
+    text: String,
     input: &[u32],
     count: usize,
 ) -> Result<Vec<u32>, String> {

@@ -137,6 +137,7 @@ fn shapes() -> Vec<Case<GroupedGemmSpec>> {
         (8, 33, 288, DType::Bf16),
         (20, 1041, 40, DType::Bf16),
         (40, 24, 72, DType::F16),
+        (140, 150, 144, DType::F16),
     ] {
         let op = GroupedGemmSpec::linear(rows, n, k, dtype, dtype, Some(dtype), DType::F32);
         cases.push(Case::usual(format!("linear_{rows}x{n}_{dtype}"), op));
@@ -156,5 +157,9 @@ fn shapes() -> Vec<Case<GroupedGemmSpec>> {
             GroupedGemmSpec { k, weights: WeightFormat::Mxfp4Tiled, ..BASE },
         ));
     }
+    // A row that more invocations convert than a workgroup has.
+    let tiled = WeightFormat::Mxfp4Tiled;
+    let long = GroupedGemmSpec { experts: 2, local: local(2), rows: 5, n: 32, k: 2112, weights: tiled, ..BASE };
+    cases.push(Case::usual("k_2112_tiled", long));
     cases
 }

@@ -1,7 +1,9 @@
 //! The wgpu backend on whatever adapter is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names wgpu.
 #![cfg(all(feature = "wgpu", feature = "testing"))]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod matrices;
 
 use common::assert_all_passed;
 use dropless::op::cases::Data;
