@@ -58,6 +58,7 @@ __device__ __forceinline__ float log1pf(float x) {
     return sum == 1.0f ? x : logf(sum) * (x / (sum - 1.0f));
 }
 
+template <class T> __device__ __forceinline__ T __ldg(const T* at) { return *at; }
 __device__ __forceinline__ int __popc(unsigned x) { return __builtin_popcount(x); }
 __device__ __forceinline__ int __ffs(unsigned x) { return __builtin_ffs(x); }
 __device__ __forceinline__ unsigned __funnelshift_r(unsigned low, unsigned high, unsigned bits) {

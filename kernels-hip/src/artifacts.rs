@@ -241,6 +241,19 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["flash_attn"],
+        variant: "wmma_prefill",
+        entries: &[c"wmma_prefill_bf16_64", c"wmma_prefill_bf16_128", c"wmma_prefill_f16_64", c"wmma_prefill_f16_128"],
+        warps: 4,
+        block_m: 128,
+        block_n: 32,
+        block_k: 0,
+        objects: &[
+            Object { arch: "gfx1100", bytes: include_bytes!("../co/flash_attn.wmma_prefill.gfx1100.co") },
+            Object { arch: "gfx1201", bytes: include_bytes!("../co/flash_attn.wmma_prefill.gfx1201.co") },
+        ],
+    },
+    Artifact {
+        ops: &["flash_attn"],
         variant: "fma",
         entries: &[c"flash_attn"],
         warps: 4,

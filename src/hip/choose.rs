@@ -83,9 +83,9 @@ pub(super) fn object(artifact: &'static Artifact, device: &DeviceInfo) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::DType;
+    use crate::dtype::{DType, Scalar};
     use crate::op::moe::SortSpec;
-    use crate::op::{EmbeddingSpec, GroupedGemmSpec};
+    use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvIndex, KvStore, Lse, Mask};
 
     const EMBEDDING: EmbeddingSpec = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
 
@@ -118,6 +118,36 @@ mod tests {
             assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
         }
         assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), 0x90a), "fma");
+    }
+
+    #[test]
+    fn wmma_takes_attention_of_many_rows() {
+        let attention = |max_q_len, head_dim| FlashAttnSpec {
+            sequences: 2,
+            q_tokens: 2 * max_q_len,
+            max_q_len,
+            max_k_len: 512,
+            q_heads: 64,
+            kv_heads: 8,
+            head_dim,
+            q: DType::Bf16,
+            kv: DType::Bf16,
+            kv_scales: false,
+            out: DType::Bf16,
+            sm_scale: Scalar(0.125),
+            mask: Mask::Causal,
+            sinks: Some(DType::Bf16),
+            lse: Lse::None,
+            store: KvStore::Packed { tokens: 1024 },
+            index: KvIndex::CuSeqlens,
+            splits: None,
+        };
+        for gfx in [0x1100, 0x1201] {
+            let variant = |op| choose(&op, &device(gfx), Hint::default()).unwrap().variant();
+            assert_eq!([variant(attention(2, 64)), variant(attention(300, 128))], ["wmma_prefill"; 2]);
+            // Rows of one query are half a wave's.
+            assert_eq!([variant(attention(1, 64)), variant(attention(300, 80))], ["fma"; 2]);
+        }
     }
 
     #[test]

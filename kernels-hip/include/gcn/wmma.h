@@ -31,19 +31,34 @@ __device__ __forceinline__ Sums wmma(F16s a, F16s b, Sums c) {
 #endif
 }
 
-// The lane's part of 16 neighbours of its row. The instruction wants four and four of gfx12's eight elsewhere in k; that both factors
-// are the same way out of order does not change the sum.
+struct FactorWords {
+    uint4 eights[WMMA_EACH / 8];
+};
+
+// First of the 16 neighbours in k that the lane gives. The instruction wants four and four of gfx12's eight elsewhere; that both
+// factors are out of order the same way does not change the sum.
+__device__ __forceinline__ int wmma_first() { return WMMA_EACH == 8 ? wave_lane() / 16 * 8 : 0; }
+
+// The lane's part of 16 neighbours of its row.
 template <class Factor> __device__ __forceinline__ Factor wmma_factor(const unsigned short* row) {
-    struct {
-        uint4 words[WMMA_EACH / 8];
-    } factor;
-    const uint4* from = (const uint4*)(row + (WMMA_EACH == 8 ? wave_lane() / 16 * 8 : 0));
+    FactorWords words;
 #pragma unroll
-    for (int i = 0; i < WMMA_EACH / 8; i++) factor.words[i] = from[i];
-    return __builtin_bit_cast(Factor, factor);
+    for (int i = 0; i < WMMA_EACH / 8; i++) words.eights[i] = ((const uint4*)(row + wmma_first()))[i];
+    return __builtin_bit_cast(Factor, words);
 }
 
 __device__ __forceinline__ int wmma_row(int i) {
     const int half = wave_lane() / 16;
     return WMMA_EACH == 8 ? 8 * half + i : 2 * i + half;
 }
+
+// Where a row of the first factor goes so that a lane gets the sums of eight neighbours: of rows 8 * (l / 16) on.
+__device__ __forceinline__ int wmma_place(int row) {
+    return WMMA_EACH == 8 ? row : (row & ~15) | (row & 7) << 1 | (row >> 3 & 1);
+}
+
+// What the lane 16 on, or back, holds.
+__device__ __forceinline__ unsigned other_half(unsigned value) {
+    return __builtin_amdgcn_permlanex16(value, value, 0x76543210, 0xfedcba98, false, false);
+}
+__device__ __forceinline__ float other_half(float value) { return __uint_as_float(other_half(__float_as_uint(value))); }

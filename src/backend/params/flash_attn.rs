@@ -2,10 +2,7 @@
 
 use super::kv_append::Store;
 use super::{Addressed, Rows, address, pointer};
-#[cfg(feature = "cuda")]
-use crate::op::PageLayout;
-use crate::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
-#[cfg(feature = "cuda")]
+use crate::op::{FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, Lse, Mask, PageLayout};
 use crate::tensor::ViewInfo;
 use bytemuck::{Pod, Zeroable};
 use std::f64::consts::LOG2_E;
@@ -58,7 +55,6 @@ pub(crate) struct Params {
 const _: () = assert!(size_of::<Params>() == 328);
 
 /// Mirrors `ScaledParams` in flash_attn/scaled.cuh.
-#[cfg(feature = "cuda")]
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct ScaledParams {
@@ -67,10 +63,8 @@ pub(crate) struct ScaledParams {
     v_scale: u64,
 }
 
-#[cfg(feature = "cuda")]
 const _: () = assert!(size_of::<ScaledParams>() == 344);
 
-#[cfg(feature = "cuda")]
 impl ScaledParams {
     pub(crate) fn new<B: Addressed>(p: Params, args: &FlashAttnArgs<'_, B>) -> Self {
         ScaledParams { p, k_scale: pointer(&args.k_scale), v_scale: pointer(&args.v_scale) }
@@ -148,7 +142,10 @@ impl Params {
     pub(crate) fn reports(&self) -> bool {
         self.status != 0
     }
+}
 
+/// Of the kernels that multiply on matrix units.
+impl Params {
     /// In how many shares keys are taken, what of them is combined from `partial`, and how many tiles of rows there are.
     pub(crate) fn with_splits(self, partial: u64, splits: i32, tiles: i32) -> Self {
         Params { partial, splits, tiles, ..self }

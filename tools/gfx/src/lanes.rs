@@ -48,12 +48,25 @@ fn pull(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
     Ok(Flow::Next)
 }
 
+/// Of each two rows of 16 lanes, every lane takes a register of the other row: of the lane that four bits of two scalars name.
+fn other_row(w: &mut Wave, i: &Instruction, _: &mut Block<'_>) -> Step {
+    let [_, value, low, high] = i.operands.as_slice() else { return Err("four operands are known".into()) };
+    let selects = u64::from(w.scalar_of(low)?) | u64::from(w.scalar_of(high)?) << 32;
+    // What a lane gets from one that takes no part depends on modifiers.
+    if w.exec() != w.all() || i.modifiers.low != [0; 3] {
+        return Err("lanes that take no part are not known".into());
+    }
+    let value = w.raw(value, 0);
+    w.finish(i, std::array::from_fn(|l| value[(l & !15 ^ 16) + (selects >> (4 * (l & 15)) & 15) as usize]))
+}
+
 pub fn find(name: &str) -> Option<Run> {
     Some(match name {
         "v_readlane_b32" => read_lane,
         "v_writelane_b32" => write_lane,
         "v_mbcnt_lo_u32_b32" => count_below::<false>,
         "v_mbcnt_hi_u32_b32" => count_below::<true>,
+        "v_permlanex16_b32" => other_row,
         "ds_bpermute_b32" => pull,
         _ => return None,
     })

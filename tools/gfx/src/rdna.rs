@@ -101,3 +101,14 @@ fn numbers_in_scalar_registers() {
     let w = after(&code, |_| {});
     assert_eq!((w.vector[0][0], w.vector[1][0]), (3, 3));
 }
+
+/// Four bits a lane say which of the other row's 16 it takes, those of the first eight lanes in the first scalar.
+#[test]
+fn rows_of_16_lanes_change_places() {
+    let code = ["s_mov_b32 s0, 0x76543210", "s_mov_b32 s1, 0xfedcba90", "v_permlanex16_b32 v1, v0, s0, s1"];
+    let w = after(&code, |w| w.vector[0] = std::array::from_fn(|l| l as u32));
+    // Lane 8 of a row is told to take lane 0.
+    assert_eq!([0, 7, 8, 15, 16, 24, 31].map(|l: usize| w.vector[1][l]), [16, 23, 16, 31, 0, 0, 15]);
+    let code = [code[0], code[1], "s_mov_b32 exec_lo, 1", code[2]];
+    assert!(fault("gfx1100", &code).contains("take no part"));
+}
