@@ -32,7 +32,8 @@ impl Subject {
         let library = unsafe { Library::new("libamdhip64.so.7") }.ok()?;
         // SAFETY: the stand-in declares it so, and nobody else has it.
         let seed = *unsafe { library.get::<Seed>("droplessSeedFault") }.ok()?;
-        let op = GroupedGemmSpec::linear(70, 130, 96, DType::Bf16, DType::Bf16, None, DType::F32);
+        // Three steps of the main loop, and one more that is not whole.
+        let op = GroupedGemmSpec::linear(70, 130, 120, DType::Bf16, DType::Bf16, None, DType::F32);
         let inputs = op.fill(Data::Usual, &mut Random::new(1)).unwrap();
         Some(Subject { op, inputs, seed, _library: library })
     }

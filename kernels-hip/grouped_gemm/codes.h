@@ -36,18 +36,16 @@ constexpr ByteTables OF_F16 = {{0x1e1c1800, 0x26242220}, {0, 0}};
 
 // The values of eight codes, in E2M1_UNITs.
 __device__ __forceinline__ uint4 from_codes(const ByteTables& tables, unsigned codes) {
-    const unsigned even = codes & 0x07070707, odd = codes >> 4 & 0x07070707;
-    const auto look = [](const unsigned (&table)[2], unsigned at) { return __builtin_amdgcn_perm(table[1], table[0], at); };
-    const unsigned high_even = look(tables.high, even) | (codes << 4 & 0x80808080);
-    const unsigned high_odd = look(tables.high, odd) | (codes & 0x80808080);
-    const unsigned low_even = look(tables.low, even), low_odd = look(tables.low, odd);
-    // Values 0, 2 and 1, 3, then 4, 6 and 5, 7.
-    const unsigned first_even = __builtin_amdgcn_perm(high_even, low_even, 0x05010400);
-    const unsigned first_odd = __builtin_amdgcn_perm(high_odd, low_odd, 0x05010400);
-    const unsigned last_even = __builtin_amdgcn_perm(high_even, low_even, 0x07030602);
-    const unsigned last_odd = __builtin_amdgcn_perm(high_odd, low_odd, 0x07030602);
-    return make_uint4(
-        __builtin_amdgcn_perm(first_odd, first_even, 0x05040100), __builtin_amdgcn_perm(first_odd, first_even, 0x07060302),
-        __builtin_amdgcn_perm(last_odd, last_even, 0x05040100), __builtin_amdgcn_perm(last_odd, last_even, 0x07060302)
-    );
+    const auto permute = [](unsigned high, unsigned low, unsigned at) { return __builtin_amdgcn_perm(high, low, at); };
+    const unsigned even = codes << 4;
+    unsigned out[4];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        const unsigned four = permute(codes, even, i ? 0x07030602 : 0x05010400); // codes in the top halves of bytes
+        const unsigned at = four >> 4 & 0x07070707;
+        const unsigned high = permute(tables.high[1], tables.high[0], at) | (four & 0x80808080);
+        const unsigned low = tables.low[1] ? permute(tables.low[1], tables.low[0], at) : 0;
+        out[2 * i] = permute(high, low, 0x05010400), out[2 * i + 1] = permute(high, low, 0x07030602);
+    }
+    return make_uint4(out[0], out[1], out[2], out[3]);
 }

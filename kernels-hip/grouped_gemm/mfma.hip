@@ -1,119 +1,145 @@
-// Activations and weights of 16 bits, or MXFP4 weights, on matrix units: tiles of BLOCK_M rows x BLOCK_N weight rows, BLOCK_K at a
-// time. While a step is multiplied from LDS, the next one is on its way to registers. A wave has 32 weight rows and all rows of
-// the tile. MXFP4 is multiplied without its scales, which are factors of whole blocks: a lane's sums have one weight row, and
-// so one scale.
-#include "../../kernels-cuda/grouped_gemm/expert_tile.cuh"
+// Activations and weights of 16 bits, or MXFP4 weights, on matrix units: tiles of BLOCK_M rows x BLOCK_N weight rows. While a
+// step is multiplied from one stage of LDS, the next one is stored in the other, and the one after it is on its way to registers.
+// A wave has a part of 64 weight rows; a lane's sums have one weight row for each 32, and so one scale of MXFP4.
 #include "../../kernels-cuda/grouped_gemm/finish.cuh"
-#include "../../kernels-cuda/grouped_gemm/weights.cuh"
-#include "gcn/mfma.h"
-#include "stored.h"
+#include "stage.h"
+#include "tile_order.h"
 
-constexpr int THREADS = 32 * WARPS, CHUNKS = BLOCK_K / 8, ROWS = THREADS / CHUNKS; // rows that all threads load at a time
-constexpr int A_LOADS = BLOCK_M / ROWS, W_LOADS = BLOCK_N / ROWS, M_TILES = BLOCK_M / 32;
-constexpr int PITCH = BLOCK_K + 8; // of 16-bit elements: keeps rows in different banks
-static_assert(BLOCK_K == 32, "one block of MXFP4: its sum is scaled as a whole");
-static_assert(BLOCK_N == 32 * THREADS / 64, "a wave has 32 weight rows");
-static_assert(BLOCK_M % ROWS == 0 && BLOCK_N % ROWS == 0 && BLOCK_M % 32 == 0, "threads share rows evenly");
+constexpr int N_TILES = 2, N_WAVES = BLOCK_N / 64, M_WAVES = WAVES / N_WAVES, M_TILES = BLOCK_M / M_WAVES / 32;
+static_assert(N_WAVES * 64 == BLOCK_N && M_WAVES * N_WAVES == WAVES && M_TILES * M_WAVES * 32 == BLOCK_M, "a wave has a part");
 
-// A thread's share of a step.
-template <bool BLOCKS> struct Step {
-    uint4 a[A_LOADS], w[W_LOADS];
-    float scale[W_LOADS];
+// A wave's part of the tile.
+template <class Elements, unsigned FORMAT> struct Part {
+    static constexpr bool BLOCKS = FORMAT != DENSE;
+    const int lane = wave_lane(), wave = threadIdx.x / 64;
+    const int row = wave / N_WAVES * M_TILES * 32, column = wave % N_WAVES * N_TILES * 32;
+    Sums sums[M_TILES][N_TILES] = {};
+    bool exact = false; // subnormal sums stay what they are from the first of them on
 
-    __device__ __forceinline__ void load(const GroupedGemmParams& p, int expert, const long long (&a_row)[A_LOADS], int k) {
-        const int first = threadIdx.x / CHUNKS, at = k + int(threadIdx.x) % CHUNKS * 8;
+    uint4 a[M_TILES][2], w[N_TILES][2];
+    float scale[N_TILES];
+
+    __device__ __forceinline__ void read(const Stage& stage) {
 #pragma unroll
-        for (int i = 0; i < A_LOADS; i++) a[i] = a_row[i] < 0 ? uint4{} : load_stored(p.a, a_row[i], at, p.k);
+        for (int kk = 0; kk < 2; kk++) {
+            const int chunk = 2 * kk + lane / 32;
 #pragma unroll
-        for (int i = 0; i < W_LOADS; i++) {
-            const int c = blockIdx.y * BLOCK_N + first + i * ROWS, n = weight_row(p, min(c, p.n - 1));
-            if constexpr (BLOCKS) {
-                float values[8];
-                load_weights(p, expert, n, at, values);
-                w[i] = pack(p.a.dtype, values);
-                scale[i] = load_scale(p, expert, n, k);
-            } else {
-                w[i] = load_stored(p.w, (long long)expert * p.n + n, at, p.k);
+            for (int n = 0; n < N_TILES; n++) w[n][kk] = stage.w[chunk_at(column + 32 * n + lane % 32, chunk)];
+#pragma unroll
+            for (int m = 0; m < M_TILES; m++) a[m][kk] = stage.a[chunk_at(row + 32 * m + lane % 32, chunk)];
+        }
+#pragma unroll
+        for (int n = 0; n < N_TILES; n++) scale[n] = BLOCKS ? stage.scales[column + 32 * n + lane % 32] : 1.0f;
+#if defined(__gfx90a__)
+#pragma unroll
+        for (int i = 0; i < WAVES; i++) exact = exact || __builtin_amdgcn_readfirstlane(stage.small[i]) != 0;
+#endif
+    }
+
+    __device__ __forceinline__ void multiply() {
+#if defined(__gfx90a__)
+        if (exact) return add(mfma16_exact<Elements>);
+#endif
+        add(mfma16<Elements>);
+    }
+
+    template <class Multiply> __device__ __forceinline__ void add(const Multiply& mfma) {
+#pragma unroll
+        for (int n = 0; n < N_TILES; n++) {
+#pragma unroll
+            for (int m = 0; m < M_TILES; m++) {
+                if constexpr (BLOCKS) {
+                    const Sums block = mfma(a[m][1], w[n][1], mfma(a[m][0], w[n][0], Sums{}));
+                    sums[m][n] += block * scale[n];
+                } else {
+                    sums[m][n] = mfma(a[m][1], w[n][1], mfma(a[m][0], w[n][0], sums[m][n]));
+                }
             }
         }
     }
 };
 
-template <class Pair, bool BLOCKS> __device__ __forceinline__ void multiply(const GroupedGemmParams& p) {
+template <class Elements, unsigned FORMAT> __device__ __forceinline__ void multiply(const GroupedGemmParams& p) {
     __shared__ Tile tile;
-    __shared__ __align__(16) unsigned short a_tile[BLOCK_M][PITCH], w_tile[BLOCK_N][PITCH];
-    __shared__ float scales[BLOCK_N];
+    __shared__ int edges[WAVES];
+    __shared__ __align__(16) Stage stages[2];
+    const Place place = place_of(p, blockIdx.x);
+    const int first_column = place.column * BLOCK_N;
     if (threadIdx.x < 32) {
-        const Tile found = find_tile(p, blockIdx.x);
+        const Tile found = find_tile(p, place.row);
         if (threadIdx.x == 0) tile = found;
-        const bool first = blockIdx.x == 0 && blockIdx.y == 0;
-        if (first && p.offsets) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
+        if (blockIdx.x == 0 && p.offsets) check_offsets(p.offsets, p.experts + 1, p.rows, p.status);
     }
     __syncthreads();
-    if (tile.expert < 0) return;
+    if (tile.expert < 0 || first_column >= p.n) return;
     const int expert = tile.expert - p.local_first;
     const bool local = expert >= 0 && expert < p.local_count;
     if (!local && p.top_k) return; // the combine leaves them out
 
-    const int load_row = threadIdx.x / CHUNKS, load_k = threadIdx.x % CHUNKS * 8;
-    long long a_row[A_LOADS];
-#pragma unroll
-    for (int i = 0; i < A_LOADS; i++) {
-        const int r = tile.first + load_row + i * ROWS;
-        a_row[i] = local && r < tile.last ? input_row(p, r) : -1;
-    }
-    const int lane = wave_lane(), column = threadIdx.x / 64 * 32 + lane % 32;
-    Sums sums[M_TILES] = {};
-    Step<BLOCKS> step;
-    if (local) step.load(p, expert, a_row, 0);
-    for (int k = 0; local && k < p.k; k += BLOCK_K) {
-#pragma unroll
-        for (int i = 0; i < A_LOADS; i++) *(uint4*)&a_tile[load_row + i * ROWS][load_k] = step.a[i];
-#pragma unroll
-        for (int i = 0; i < W_LOADS; i++) {
-            *(uint4*)&w_tile[load_row + i * ROWS][load_k] = step.w[i];
-            if (BLOCKS && load_k == 0) scales[load_row + i * ROWS] = step.scale[i];
-        }
+    Part<Elements, FORMAT> part;
+    if (local) {
+        Loader<Elements, FORMAT> loader(p, tile, first_column);
+        const bool edge = __builtin_amdgcn_ballot_w64(!loader.plain()) != 0;
+        edges[threadIdx.x / 64] = edge;
         __syncthreads();
-        if (k + BLOCK_K < p.k) step.load(p, expert, a_row, k + BLOCK_K);
-        Sums block[M_TILES] = {};
+        bool plain = true;
 #pragma unroll
-        for (int kk = 0; kk < BLOCK_K; kk += MFMA_K) {
-            const int at = kk + lane / 32 * MFMA_EACH;
-            const Pair w = *(const Pair*)&w_tile[column][at];
-#pragma unroll
-            for (int m = 0; m < M_TILES; m++) {
-                const Pair a = *(const Pair*)&a_tile[32 * m + lane % 32][at];
-                if constexpr (BLOCKS) block[m] = mfma(a, w, block[m]);
-                else sums[m] = mfma(a, w, sums[m]);
-            }
+        for (int i = 0; i < WAVES; i++) plain = plain && edges[i] == 0;
+        const int whole = __builtin_amdgcn_readfirstlane(plain ? p.k / BLOCK_K : 0);
+        int buffer = 0;
+        if (whole > 0) {
+            loader.load(0);
+            loader.store(stages[0]);
+            loader.load(min(1, whole - 1) * BLOCK_K);
+            __syncthreads();
         }
-        if constexpr (BLOCKS) {
-#pragma unroll
-            for (int m = 0; m < M_TILES; m++) sums[m] += block[m] * scales[column];
+#pragma unroll 1
+        for (int step = 0; step < whole; step++, buffer ^= 1) {
+            part.read(stages[buffer]);
+            // Behind the last step it is that one again, which nobody reads.
+            loader.store(stages[buffer ^ 1]);
+            __builtin_amdgcn_sched_barrier(0); // else what is loaded is moved, and waited for, to registers stored later
+            loader.load(min(step + 2, whole - 1) * BLOCK_K);
+            part.multiply();
+            __syncthreads();
         }
-        __syncthreads();
+#pragma unroll 1
+        for (int k = whole * BLOCK_K; k < p.k; k += BLOCK_K) {
+            loader.load_edge(k);
+            loader.store(stages[0]);
+            __syncthreads();
+            part.read(stages[0]);
+            part.multiply();
+            __syncthreads();
+        }
     }
 
-    const int c = blockIdx.y * BLOCK_N + column;
-    const float bias = local && p.bias.base && c < p.n ? load1(p.bias, expert, weight_row(p, c)) : 0.0f;
 #pragma unroll
-    for (int m = 0; m < M_TILES; m++) {
+    for (int n = 0; n < N_TILES; n++) {
+        const int c = first_column + part.column + 32 * n + part.lane % 32;
+        const float bias = local && p.bias.base && c < p.n ? load1(p.bias, expert, weight_row(p, c)) : 0.0f;
 #pragma unroll
-        for (int i = 0; i < 16; i++) {
-            const float sum = sums[m][i] * (BLOCKS ? E2M1_UNIT : 1.0f) + bias;
-            const float up = __shfl_xor_sync(ALL_LANES, sum, 1); // the next column, of those that keep theirs
-            const int r = tile.first + 32 * m + mfma_row(i);
-            if (r >= tile.last || c >= p.n) continue;
-            if (!p.gated) store1(p.d, r, c, sum);
-            else if (c % 2 == 0) store1(p.d, r, c / 2, local ? swiglu(p.unit, sum, up) : 0.0f);
+        for (int m = 0; m < M_TILES; m++) {
+#pragma unroll
+            for (int i = 0; i < 16; i++) {
+                const float sum = part.sums[m][n][i] * (FORMAT == DENSE ? 1.0f : E2M1_UNIT) + bias;
+                const float up = __shfl_xor_sync(ALL_LANES, sum, 1); // the next column, of those that keep theirs
+                const int r = tile.first + part.row + 32 * m + mfma_row(i);
+                if (r >= tile.last || c >= p.n) continue;
+                if (!p.gated) store1(p.d, r, c, sum);
+                else if (c % 2 == 0) store1(p.d, r, c / 2, local ? swiglu(p.unit, sum, up) : 0.0f);
+            }
         }
     }
 }
 
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
-KERNEL mfma_bf16_dense(const __grid_constant__ GroupedGemmParams p) { multiply<Bf16s, false>(p); }
-KERNEL mfma_bf16_mxfp4(const __grid_constant__ GroupedGemmParams p) { multiply<Bf16s, true>(p); }
-KERNEL mfma_f16_dense(const __grid_constant__ GroupedGemmParams p) { multiply<F16s, false>(p); }
-KERNEL mfma_f16_mxfp4(const __grid_constant__ GroupedGemmParams p) { multiply<F16s, true>(p); }
-KERNEL grouped_finish(const __grid_constant__ GroupedGemmParams p) { finish_rows(p); }
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS) __attribute__((amdgpu_waves_per_eu(2, 2)))
+KERNEL mfma_bf16_dense(const __grid_constant__ GroupedGemmParams p) { multiply<Bf16s, DENSE>(p); }
+KERNEL mfma_bf16_mxfp4(const __grid_constant__ GroupedGemmParams p) { multiply<Bf16s, MXFP4>(p); }
+KERNEL mfma_bf16_prepacked(const __grid_constant__ GroupedGemmParams p) { multiply<Bf16s, PREPACKED>(p); }
+KERNEL mfma_f16_dense(const __grid_constant__ GroupedGemmParams p) { multiply<F16s, DENSE>(p); }
+KERNEL mfma_f16_mxfp4(const __grid_constant__ GroupedGemmParams p) { multiply<F16s, MXFP4>(p); }
+KERNEL mfma_f16_prepacked(const __grid_constant__ GroupedGemmParams p) { multiply<F16s, PREPACKED>(p); }
+extern "C" __global__ void __launch_bounds__(THREADS) grouped_finish(const __grid_constant__ GroupedGemmParams p) {
+    finish_rows(p);
+}

@@ -107,8 +107,9 @@ mod tests {
     fn matrix_units_take_what_they_can() {
         let gemm = |a, w| GroupedGemmSpec::linear(4, 96, 64, a, w, None, DType::F32);
         let variant = |op, gfx| choose(&op, &device(gfx), Hint::default()).unwrap().variant();
-        for gfx in [0x942, 0x950] {
+        for gfx in [0x90a, 0x942, 0x950] {
             assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), gfx), "mfma");
+            assert_eq!(variant(GroupedGemmSpec { rows: 192, ..gemm(DType::Bf16, DType::Bf16) }, gfx), "mfma_prefill");
             assert_eq!(variant(gemm(DType::F16, DType::F16), gfx), "mfma");
             assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
             assert_eq!(variant(gemm(DType::Bf16, DType::F16), gfx), "fma");
@@ -117,7 +118,6 @@ mod tests {
             assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), gfx), "wmma");
             assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
         }
-        assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), 0x90a), "fma");
     }
 
     #[test]

@@ -13,10 +13,20 @@ use dropless_kernels_hip::Artifact;
 const FINISH_BLOCKS: usize = 8;
 /// Most blocks in the second dimension of a grid.
 const MAX_GRID_Y: usize = 65_535;
+/// Dies of an MI300, and tiles of a group that a die gets, in either direction: kernels-hip/grouped_gemm/tile_order.h.
+const DIES: usize = 8;
+const GROUP: usize = 4;
+/// Fewest rows an expert that fill tiles of 256. From the estimated cycles of a step, not measured: these tiles multiply at 72 %
+/// of the peak of matrix units, those of 64 rows at half of it.
+const PREFILL_ROWS: usize = 192;
 
 /// Row tiles: every expert may leave one part empty.
 fn row_tiles(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
     op.rows.div_ceil(artifact.block_m.max(1) as usize) + if op.grouped { op.experts } else { 0 }
+}
+
+fn columns(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
+    op.n.div_ceil(artifact.block_n.max(1) as usize)
 }
 
 /// Does the variant multiply on matrix units, with a kernel for each pair of types?
@@ -24,43 +34,69 @@ fn on_matrix_units(artifact: &Artifact) -> bool {
     artifact.entries.len() > 2
 }
 
-/// Position of the kernel for the types of the spec, on matrix units.
+/// Are blocks counted in one dimension, groups of tiles for every die?
+fn in_groups(artifact: &Artifact) -> bool {
+    artifact.variant.starts_with("mfma")
+}
+
+/// Blocks of the first launch.
+fn grid(op: &GroupedGemmSpec, artifact: &Artifact) -> [usize; 2] {
+    let [rows, columns] = [row_tiles(op, artifact), columns(op, artifact)];
+    if !in_groups(artifact) {
+        return [rows, columns];
+    }
+    let groups = rows.div_ceil(GROUP).saturating_mul(columns.div_ceil(GROUP));
+    [groups.next_multiple_of(DIES).saturating_mul(GROUP * GROUP), 1]
+}
+
+/// Position of the kernel for the types of the spec, on matrix units: of bf16, then of f16, for dense weights, for MXFP4, and,
+/// where there is one, for its other layouts.
 ///
 /// # Errors
 /// Which types there are kernels for, in words.
-fn of_types(op: &GroupedGemmSpec) -> Result<usize, String> {
+fn of_types(op: &GroupedGemmSpec, artifact: &Artifact) -> Result<usize, String> {
     if !matches!(op.a, DType::Bf16 | DType::F16) {
         return Err(format!("multiplies bf16 and f16, `a` is {}", op.a));
     }
-    let blocks = match op.weights {
+    let format = match op.weights {
         WeightFormat::Dense(dtype) if dtype != op.a => {
             return Err(format!("wants dense weights of the type of `a`, {}, they are {dtype}", op.a));
         }
-        WeightFormat::Dense(_) => false,
-        _ => true,
+        WeightFormat::Dense(_) => 0,
+        WeightFormat::Mxfp4 => 1,
+        WeightFormat::Mxfp4Gguf | WeightFormat::Mxfp4Tiled => 2,
     };
-    Ok(2 * usize::from(op.a == DType::F16) + usize::from(blocks))
+    let formats = artifact.entries.len() / 2;
+    Ok(formats * usize::from(op.a == DType::F16) + format.min(formats - 1))
 }
 
 impl HipOp for GroupedGemmSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         if on_matrix_units(artifact) {
-            of_types(self)?;
+            of_types(self, artifact)?;
         }
         let most = MAX_GRID_Y * artifact.block_n as usize;
-        if self.n > most {
+        if !in_groups(artifact) && self.n > most {
             return Err(format!("takes up to {most} weight rows, these are {}", self.n));
         }
-        let (tiles, most) = (row_tiles(self, artifact), most_blocks(artifact));
-        if tiles > most {
-            return Err(format!("takes up to {most} tiles of rows, these are {tiles}"));
+        let ([blocks, _], most) = (grid(self, artifact), most_blocks(artifact));
+        if blocks > most {
+            return Err(format!("takes up to {most} tiles, these are {blocks}"));
+        }
+        Ok(())
+    }
+
+    fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+        let rows = self.rows / self.experts.max(1);
+        if artifact.variant == "mfma_prefill" && rows < PREFILL_ROWS {
+            return Err(format!("for {PREFILL_ROWS} rows an expert or more, by estimate; these are {rows}"));
         }
         Ok(())
     }
 
     fn kernel(&self, artifact: &Artifact) -> usize {
         // The chooser has asked whether there is one.
-        if on_matrix_units(artifact) { of_types(self).unwrap_or_default() } else { 0 }
+        if on_matrix_units(artifact) { of_types(self, artifact).unwrap_or_default() } else { 0 }
     }
 
     /// The rows in f32, where `out` is made of them.
@@ -79,8 +115,7 @@ impl HipOp for GroupedGemmSpec {
             return Err(Error::input("grouped_gemm `w`", "MXFP4 weights must be aligned to 4 bytes"));
         }
         let params = Params::new(op, &args, 1, scratch);
-        let columns = op.n.div_ceil(artifact.block_n.max(1) as usize);
-        plan.record(op.kernel(artifact), [row_tiles(op, artifact), columns], stream, &params)?;
+        plan.record(op.kernel(artifact), grid(op, artifact), stream, &params)?;
         if !finishes(op, 1) {
             return Ok(());
         }

@@ -32,3 +32,51 @@ __device__ __forceinline__ Sums mfma(F16s a, F16s b, Sums c) {
 }
 
 __device__ __forceinline__ int mfma_row(int i) { return 8 * (i / 4) + 4 * int(wave_lane() / 32) + i % 4; }
+
+// Eight elements a lane: k of 16.
+template <class Elements> __device__ __forceinline__ Sums mfma16(uint4 a, uint4 b, Sums c) {
+#if defined(__gfx950__)
+    return mfma(__builtin_bit_cast(Elements, a), __builtin_bit_cast(Elements, b), c);
+#else
+    struct Halves {
+        Elements half[2];
+    };
+    const Halves as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
+    return mfma(as.half[1], bs.half[1], mfma(as.half[0], bs.half[0], c));
+#endif
+}
+
+#if defined(__gfx90a__)
+// Its matrix instructions take subnormal operands and sums for zeros, but for those of f32. Of operands that are zero or at
+// least these, as bits of 16, nothing is lost: of bf16 2^-55, whose products' sums are multiples of 2^-124.
+constexpr bool MFMA_FLUSHES = true;
+template <class Elements> constexpr unsigned MFMA_LEAST = 72 << 7;
+template <> constexpr unsigned MFMA_LEAST<F16s> = 1 << 10;
+
+// Is one of eight elements a number below `least`?
+__device__ __forceinline__ bool below(uint4 words, unsigned least) {
+    const unsigned pairs[4] = {words.x, words.y, words.z, words.w};
+    unsigned smallest = ~0u;
+#pragma unroll
+    for (int i = 0; i < 4; i++) { // zero less one is the largest
+        smallest = min(smallest, min((pairs[i] << 16 & 0x7fff0000) - 1, (pairs[i] & 0x7fff0000) - 1));
+    }
+    return smallest < (least << 16) - 1;
+}
+
+// The same in f32, at a quarter of the rate.
+template <class Elements> __device__ __forceinline__ Sums mfma16_exact(uint4 a, uint4 b, Sums c) {
+    const unsigned as[4] = {a.x, a.y, a.z, a.w}, bs[4] = {b.x, b.y, b.z, b.w};
+    const auto wide = [](unsigned pair, int i) {
+        if constexpr (__is_same(Elements, F16s)) return float(__builtin_bit_cast(_Float16, (unsigned short)(pair >> 16 * i)));
+        else return __uint_as_float(i ? pair & 0xffff0000 : pair << 16);
+    };
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        c = __builtin_amdgcn_mfma_f32_32x32x2f32(wide(as[i / 2], i % 2), wide(bs[i / 2], i % 2), c, 0, 0, 0);
+    }
+    return c;
+}
+#else
+constexpr bool MFMA_FLUSHES = false;
+#endif
