@@ -256,6 +256,19 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["flash_attn"],
+        variant: "mfma_prefill",
+        entries: &[c"mfma_prefill_bf16_64", c"mfma_prefill_bf16_128", c"mfma_prefill_f16_64", c"mfma_prefill_f16_128"],
+        warps: 8,
+        block_m: 256,
+        block_n: 64,
+        block_k: 0,
+        objects: &[
+            Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx942.co") },
+            Object { arch: "gfx950", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx950.co") },
+        ],
+    },
+    Artifact {
+        ops: &["flash_attn"],
         variant: "wmma_prefill",
         entries: &[c"wmma_prefill_bf16_64", c"wmma_prefill_bf16_128", c"wmma_prefill_f16_64", c"wmma_prefill_f16_128"],
         warps: 4,

@@ -456,6 +456,46 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
     },
     Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_64",
+        waves: 8, flops: 8388608, bytes: 34816,
+        matrix: 4096, vector: 5504, lds: 1376, l2: 657, chain: [4916, 7276],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_128",
+        waves: 8, flops: 4194304, bytes: 34816,
+        matrix: 2048, vector: 2376, lds: 1376, l2: 657, chain: [3244, 5604],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_f16_64",
+        waves: 8, flops: 8388608, bytes: 34816,
+        matrix: 4096, vector: 5568, lds: 1376, l2: 657, chain: [4900, 7260],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_f16_128",
+        waves: 8, flops: 4194304, bytes: 34816,
+        matrix: 2048, vector: 2320, lds: 1376, l2: 657, chain: [3320, 5680],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_64",
+        waves: 8, flops: 8388608, bytes: 34816,
+        matrix: 2048, vector: 5416, lds: 1376, l2: 544, chain: [4368, 6728],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_128",
+        waves: 8, flops: 4194304, bytes: 34816,
+        matrix: 1024, vector: 2256, lds: 1376, l2: 544, chain: [2856, 5216],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_64",
+        waves: 8, flops: 8388608, bytes: 34816,
+        matrix: 2048, vector: 5160, lds: 1376, l2: 544, chain: [4256, 6616],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_128",
+        waves: 8, flops: 4194304, bytes: 34816,
+        matrix: 1024, vector: 2192, lds: 1376, l2: 544, chain: [2848, 5208],
+    },
+    Estimate {
         op: "flash_attn", variant: "fma", arch: "gfx90a", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 49152,
         matrix: 0, vector: 816, lds: 256, l2: 1329, chain: [1356, 3716],

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn wmma_takes_attention_of_many_rows() {
+    fn matrix_units_take_attention_of_many_rows() {
         let attention = |max_q_len, head_dim| FlashAttnSpec {
             sequences: 2,
             q_tokens: 2 * max_q_len,
@@ -142,12 +142,15 @@ mod tests {
             index: KvIndex::CuSeqlens,
             splits: None,
         };
-        for gfx in [0x1100, 0x1201] {
-            let variant = |op| choose(&op, &device(gfx), Hint::default()).unwrap().variant();
-            assert_eq!([variant(attention(2, 64)), variant(attention(300, 128))], ["wmma_prefill"; 2]);
-            // Rows of one query are half a wave's.
-            assert_eq!([variant(attention(1, 64)), variant(attention(300, 80))], ["fma"; 2]);
+        let variant = |op, gfx| choose(&op, &device(gfx), Hint::default()).unwrap().variant();
+        // Of one query there are eight rows, of a wave 32 or 16.
+        for (gfx, least, prefill) in
+            [(0x942, 4, "mfma_prefill"), (0x950, 4, "mfma_prefill"), (0x1201, 2, "wmma_prefill")]
+        {
+            assert_eq!([variant(attention(least, 64), gfx), variant(attention(300, 128), gfx)], [prefill; 2]);
+            assert_eq!([variant(attention(least - 1, 64), gfx), variant(attention(300, 80), gfx)], ["fma"; 2]);
         }
+        assert_eq!(variant(attention(300, 64), 0x90a), "fma");
     }
 
     #[test]

@@ -11,15 +11,12 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
 use dropless_kernels_hip::Artifact;
-use grid::{packed_rows, prefill_tiles};
+use grid::{packed_rows, prefill_tiles, wave_rows};
 
 /// `MAX_DIM` in flash_attn/simt.cuh.
 const MAX_DIM: usize = 256;
 /// Most blocks of a launch that is not cut.
 const MAX_BLOCKS: usize = 1 << 22;
-
-/// Rows that a wave multiplies together: with fewer, and so with one query, the blocks of a prefill are few and half empty.
-const ROWS: usize = 16;
 
 /// The families of kernels.
 enum Family {
@@ -31,7 +28,7 @@ enum Family {
 impl Family {
     fn of(artifact: &Artifact) -> Self {
         match artifact.variant {
-            "wmma_prefill" => Family::Prefill,
+            "mfma_prefill" | "wmma_prefill" => Family::Prefill,
             "fma_scaled" => Family::Scaled,
             _ => Family::Fma,
         }
@@ -95,10 +92,16 @@ impl HipOp for FlashAttnSpec {
 
     fn suits(&self, artifact: &Artifact) -> Result<(), String> {
         match Family::of(artifact) {
-            Family::Prefill if packed_rows(self) < ROWS => {
-                Err(format!("a wave has {ROWS} rows of a sequence, these have {}", packed_rows(self)))
+            Family::Prefill => {
+                // With fewer, and so with one query, the blocks of a prefill are few and half empty.
+                let (wave, rows) = (wave_rows(artifact), packed_rows(self));
+                if rows < wave {
+                    Err(format!("a wave has {wave} rows of a sequence, these have {rows}"))
+                } else {
+                    Ok(())
+                }
             }
-            _ => Ok(()),
+            Family::Fma | Family::Scaled => Ok(()),
         }
     }
 

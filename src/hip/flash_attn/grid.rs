@@ -14,3 +14,8 @@ pub(super) fn prefill_tiles(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
 pub(super) fn packed_rows(op: &FlashAttnSpec) -> usize {
     op.max_q_len.saturating_mul(op.q_heads / op.kv_heads.max(1))
 }
+
+/// Rows that a wave multiplies together.
+pub(super) fn wave_rows(artifact: &Artifact) -> usize {
+    if artifact.variant == "mfma_prefill" { 32 } else { 16 }
+}
