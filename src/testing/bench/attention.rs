@@ -20,7 +20,15 @@ const ROUNDINGS: f64 = 2.0;
 /// Queries that are checked.
 const CHECKED: usize = 4;
 
-pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, window: Option<usize>) -> FlashAttnSpec {
+/// Causal attention; a cache of f8e4m3 has scales.
+pub(super) fn spec(
+    sequences: usize,
+    max_q: usize,
+    max_k: usize,
+    dim: usize,
+    window: Option<usize>,
+    cache: DType,
+) -> FlashAttnSpec {
     FlashAttnSpec {
         sequences,
         q_tokens: sequences * max_q,
@@ -30,8 +38,8 @@ pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, win
         kv_heads: HEADS.1,
         head_dim: dim,
         q: DType::Bf16,
-        kv: DType::Bf16,
-        kv_scales: false,
+        kv: cache,
+        kv_scales: cache == DType::F8E4m3,
         out: DType::Bf16,
         sm_scale: (dim as f64).sqrt().recip().into(),
         mask: window.map_or(Mask::Causal, |w| Mask::Sliding(Window::VisibleKeys(w))),
@@ -41,11 +49,6 @@ pub(super) fn spec(sequences: usize, max_q: usize, max_k: usize, dim: usize, win
         index: KvIndex::StartLen,
         splits: None,
     }
-}
-
-/// One query a sequence; a cache of f8e4m3 has scales.
-pub(super) fn decode_spec(batch: usize, kv: usize, dim: usize, window: Option<usize>, cache: DType) -> FlashAttnSpec {
-    FlashAttnSpec { kv: cache, kv_scales: cache == DType::F8E4m3, ..spec(batch, 1, kv, dim, window) }
 }
 
 /// A query that is checked: its row of q and out, and the slots of the keys up to its own position.
@@ -62,15 +65,19 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         keys: usize,
         window: Option<usize>,
         dim: usize,
+        cache: DType,
     ) -> Result<Measured, Error> {
-        let spec = FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec(1, tokens, keys, dim, window) };
+        let spec =
+            FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec(1, tokens, keys, dim, window, cache) };
         let sets = self.sets(spec.work().bytes as usize);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let ints = |values: &[i32]| Slot::of(self.backend, &[HostTensor::from_i32(&[values.len()], values)?]);
         let kv = [keys, HEADS.1, dim];
-        let k = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers)?;
-        let v = Slot::filled(self.backend, DType::Bf16, &kv, sets, &numbers.clone())?;
-        let index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[keys as i32])?)];
+        let cached = Pattern::normals(cache, 1.0, &mut self.random)?;
+        let k = Slot::filled(self.backend, cache, &kv, sets, &cached)?;
+        let v = Slot::filled(self.backend, cache, &kv, sets, &cached)?;
+        let mut index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[keys as i32])?)];
+        index.extend(self.scales(&spec)?);
         let seen = |t: usize| 0..keys - tokens + t + 1;
         let checked =
             sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: std::iter::once(seen(t)).collect() });
@@ -87,7 +94,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         cache: DType,
     ) -> Result<Measured, Error> {
         let dim = 64;
-        let one = decode_spec(batch, kv, dim, window, cache);
+        let one = spec(batch, 1, kv, dim, window, cache);
         let seen = window.map_or(kv, |w| w.min(kv));
         let sets = self.sets(batch * seen * 2 * HEADS.1 * dim * cache.bytes());
         // Sequences overlap where a window hides all but their ends.
@@ -120,18 +127,20 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                 FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }
             }
         };
-        if one.kv_scales {
-            let scales = HostTensor::from_f64(DType::F32, &[HEADS.1], &[1.0; HEADS.1])?;
-            for name in ["k_scale", "v_scale"] {
-                index.push((name, Slot::of(self.backend, std::slice::from_ref(&scales))?));
-            }
-        }
+        index.extend(self.scales(&one)?);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let cached = Pattern::normals(cache, 1.0, &mut self.random)?;
         let shape = spec.store.shapes(HEADS.1, dim).0;
         let k = Slot::filled(self.backend, cache, &shape, 1, &cached)?;
         let v = Slot::filled(self.backend, cache, &shape, 1, &cached)?;
         self.attention(spec, sets, &numbers, (k, v), index, &checked)
+    }
+
+    /// Scales of 1, where the cache has any.
+    fn scales(&self, spec: &FlashAttnSpec) -> Result<Vec<(&'static str, Arc<Slot<B>>)>, Error> {
+        let scales = HostTensor::from_f64(DType::F32, &[HEADS.1], &[1.0; HEADS.1])?;
+        let names: &[&str] = if spec.kv_scales { &["k_scale", "v_scale"] } else { &[] };
+        names.iter().map(|name| Ok((*name, Slot::of(self.backend, std::slice::from_ref(&scales))?))).collect()
     }
 
     fn attention(
@@ -192,7 +201,7 @@ fn check<B: Runtime + AllOps>(backend: &B, call: &Call<FlashAttnSpec, B>, checke
         kv: of.kv, // scales of 1 are left out
         out: DType::F64,
         store: KvStore::Packed { tokens: slots },
-        ..spec(count, 1, max_k, of.head_dim, of.mask.window())
+        ..spec(count, 1, max_k, of.head_dim, of.mask.window(), DType::Bf16)
     };
     let import =
         |dtype, shape: &[usize], bytes: Vec<u8>| Slot::import(&cpu, &HostTensor::new(dtype, shape, bytes.into())?);

@@ -51,8 +51,9 @@ pub(super) enum What {
     Dispatch(Preset),
     /// bf16 linear layer: columns, contraction length.
     Linear { n: usize, k: usize },
-    /// Causal attention of one sequence of `keys`, or as long as it has queries; the queries are its last ones.
-    Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize> },
+    /// Causal attention of one sequence of `keys`, or as long as it has queries; the queries are its last ones. The cache has that
+    /// type.
+    Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize>, cache: DType },
     /// One query for each of `tokens` sequences of `kv` keys, in pages of `page` or contiguous, in a cache of that type.
     Decode { window: Option<usize>, kv: usize, page: Option<usize>, cache: DType },
 }
@@ -170,15 +171,16 @@ fn dense() -> Vec<Case> {
 
 fn attention() -> Vec<Case> {
     let new = |case: String, tokens: &[usize], what| Case { op: "flash_attn", case, tokens: tokens.to_vec(), what };
-    let prefill = |window, head_dim| What::Prefill { window, head_dim, keys: None };
+    let prefill = |window, head_dim, cache| What::Prefill { window, head_dim, keys: None, cache };
     let decode = |window, kv, page, cache| What::Decode { window, kv, page, cache };
     let lengths = [1024, 4096, 16384];
     let mut all = vec![
-        new("prefill full".into(), &lengths, prefill(None, 64)),
-        new("prefill window128".into(), &lengths, prefill(Some(128), 64)),
-        new("prefill full hd128".into(), &[16384], prefill(None, 128)),
+        new("prefill full".into(), &lengths, prefill(None, 64, DType::Bf16)),
+        new("prefill window128".into(), &lengths, prefill(Some(128), 64, DType::Bf16)),
+        new("prefill full hd128".into(), &[16384], prefill(None, 128, DType::Bf16)),
+        new("prefill f8e4m3".into(), &[4096], prefill(None, 64, DType::F8E4m3)),
     ];
-    let last = What::Prefill { window: None, head_dim: 64, keys: Some(8192) };
+    let last = What::Prefill { window: None, head_dim: 64, keys: Some(8192), cache: DType::Bf16 };
     all.push(new("prefill last 4096 of kv8192".into(), &[4096], last));
     let batches: [(usize, &[usize]); 4] = [(1024, &[1, 64]), (8192, &[1, 8, 64]), (32768, &[1, 64]), (131_072, &[1])];
     for (kv, tokens) in batches {

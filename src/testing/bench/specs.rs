@@ -76,13 +76,13 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
             let spec = linear(tokens, n, k);
             (vec![gemm(spec)], spec.work())
         }
-        What::Prefill { window, head_dim, keys } => {
+        What::Prefill { window, head_dim, keys, cache } => {
             let keys = keys.unwrap_or(tokens);
-            let spec = attention::spec(1, tokens, keys, head_dim, window);
+            let spec = attention::spec(1, tokens, keys, head_dim, window, cache);
             attention(FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec })
         }
         What::Decode { window, kv, page, cache } => {
-            let one = attention::decode_spec(tokens, kv, 64, window, cache);
+            let one = attention::spec(tokens, 1, kv, 64, window, cache);
             attention(match page {
                 None => FlashAttnSpec { store: KvStore::Packed { tokens: tokens * kv }, ..one },
                 Some(page_size) => {
