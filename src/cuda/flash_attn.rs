@@ -155,8 +155,7 @@ impl CudaOp for FlashAttnSpec {
             Family::ClusterDecode(kernel) => few_rows(self, artifact).and_then(|()| kernel.suits(self, device)),
             Family::TmaPrefill(kernel) => kernel.suits(self),
             Family::Decode => few_rows(self, artifact),
-            Family::NarrowPrefill => Err("not chosen: not measured yet".into()),
-            Family::Prefill | Family::Rebased | Family::Simt | Family::Scaled => Ok(()),
+            Family::Prefill | Family::NarrowPrefill | Family::Rebased | Family::Simt | Family::Scaled => Ok(()),
         }
     }
 
@@ -265,6 +264,8 @@ mod tests {
         assert_eq!(hopper(named("causal_sinks")), "sm90_prefill_64");
         assert_eq!(hopper(named("dim_128")), "sm90_prefill_128");
         assert_eq!(hopper(named("nhd_8_table")), "sm90_prefill_64");
+        assert_eq!(hopper(named("f8e4m3_queries")), "sm80_prefill_e4m3");
+        assert_eq!(hopper(named("f8e4m3_decode")), "sm90_e4m3_8");
         assert_eq!(variant(named("decode"), 80), "sm80_decode");
         assert_eq!(variant(named("causal_sinks"), 80), "sm80_prefill");
         assert_eq!(variant(named("decode"), 75), "sm75");
