@@ -17,3 +17,10 @@ struct Sm90Params {
     unsigned unused[12];
 };
 static_assert(sizeof(Sm90Params) == 1984, "mirrored in Rust");
+
+// Mirrors `StagedParams` there.
+struct StagedParams {
+    Sm90Params s;
+    TensorMap d; // [rows + 1, height, N'] from `height` rows before the first on, both kinds of rows equally far apart
+};
+static_assert(sizeof(StagedParams) == 2112, "mirrored in Rust");

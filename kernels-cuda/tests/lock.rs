@@ -80,10 +80,17 @@ fn hopper_attention_uses_its_own_instructions() {
 #[test]
 fn hopper_grouped_gemm_uses_its_own_instructions() {
     let prefill = ["wgmma.mma_async.sync.aligned.m64n", "cp.async.bulk.tensor", "setmaxnreg.inc"];
+    let staged = [
+        "wgmma.mma_async.sync.aligned.m64n",
+        "cp.async.bulk.tensor.3d.global",
+        "stmatrix.sync.aligned",
+        "griddepcontrol.wait",
+    ];
     let decode = ["mma.sync.aligned.m16n8k16", "cp.async.bulk.shared", "mbarrier.try_wait"];
     for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&"grouped_gemm") && a.exact) {
         let wanted = match artifact.entries {
             e if e.contains(&c"grouped_gemm_decode") => &decode[..],
+            e if e.contains(&c"grouped_gather") && artifact.pdl => &staged[..],
             e if e.contains(&c"grouped_gather") => &prefill[..],
             _ => continue,
         };

@@ -21,6 +21,8 @@ pub(super) enum Swizzle {
     None,
     /// Rows of 128 bytes, their chunks of 16 exchanged as wgmma wants them.
     Bytes128,
+    /// Likewise rows of 64 bytes.
+    Bytes64,
 }
 
 impl TensorMap {
@@ -49,6 +51,7 @@ impl TensorMap {
         let swizzle = match swizzle {
             Swizzle::None => sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_NONE,
             Swizzle::Bytes128 => sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+            Swizzle::Bytes64 => sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_64B,
         };
         // SAFETY: the arrays have the lengths that RANK says; `base` is only described here, not read.
         unsafe {

@@ -39,7 +39,19 @@ __device__ __forceinline__ void tma_store(const TensorMap* map, int x, int y, in
                  : "memory");
 }
 
+__device__ __forceinline__ void tma_store(const TensorMap* map, int x, int y, int z, unsigned from) {
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(map), "r"(x), "r"(y), "r"(z),
+                 "r"(from)
+                 : "memory");
+}
+
 __device__ __forceinline__ void commit_stores() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 
-// Until what this thread's stores read has been read.
-__device__ __forceinline__ void wait_stores() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+// Until what this thread's stores read has been read, those of its last PENDING groups aside.
+template <int PENDING = 0>
+__device__ __forceinline__ void wait_stores() {
+    asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(PENDING) : "memory");
+}
+
+// Until what they write is there.
+__device__ __forceinline__ void finish_stores() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }

@@ -28,6 +28,16 @@ struct Sm90Params {
 
 const _: () = assert!(size_of::<Sm90Params>() == 1984);
 
+/// Mirrors `StagedParams` there.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct StagedParams {
+    s: Sm90Params,
+    d: TensorMap,
+}
+
+const _: () = assert!(size_of::<StagedParams>() == 2112);
+
 /// The entry that gathers; the one that combines is the last.
 const GATHER: usize = 0;
 /// Boxes of rows are multiples of these many, and how many there may be: params_sm90.cuh.
@@ -41,6 +51,9 @@ const TILE_BYTES: u32 = 544;
 /// Bytes of `TokenTiles` of token_tiles.cuh, and of the staging of a warp, which has 16 weight rows, in epilogue_sm90.cuh.
 const TOKEN_TILES: u32 = 2 * 513 * 4;
 const STAGING: u32 = 32 * 12 * 4;
+/// Weight rows of a warpgroup, and shared memory of a block on compute capability 9.0.
+const GROUP_ROWS: u32 = 64;
+const MOST_SHARED: u32 = 232_448;
 /// Threads of the pass that gathers have this many pieces of a row under way.
 const GATHER_PIECES: usize = 4;
 /// Most blocks a multiprocessor of the pass that gathers.
@@ -56,14 +69,17 @@ const DENSE_FEW: usize = 64;
 pub(super) struct Prefill<'a> {
     artifact: &'a Artifact,
     dense: bool,
+    /// Results leave through the copy engine.
+    staged: bool,
 }
 
 impl<'a> Prefill<'a> {
     /// `None` for other kinds.
     pub(super) fn of(artifact: &'a Artifact) -> Option<Self> {
         let has = |entry| artifact.entries.contains(&entry);
-        let dense = has(c"grouped_gemm_dense_bf16");
-        (dense || has(c"grouped_gemm_prefill")).then_some(Prefill { artifact, dense })
+        let staged = has(c"grouped_gemm_prefill_staged") || has(c"grouped_gemm_dense_staged_bf16");
+        let dense = has(c"grouped_gemm_dense_bf16") || has(c"grouped_gemm_dense_staged_bf16");
+        (dense || staged || has(c"grouped_gemm_prefill")).then_some(Prefill { artifact, dense, staged })
     }
 
     /// # Errors
@@ -89,6 +105,9 @@ impl<'a> Prefill<'a> {
     /// # Errors
     /// Why another one does, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
+        if self.staged {
+            return Err("not chosen: not measured yet".into());
+        }
         let each = super::rows_each(op, hint);
         let most = match (self.artifact.block_m, self.dense) {
             (LARGEST, _) => usize::MAX,
@@ -116,7 +135,13 @@ impl<'a> Prefill<'a> {
     pub(super) fn shared_bytes(self) -> u32 {
         let Artifact { block_m, block_n, block_k, stages, .. } = *self.artifact;
         let weights = if self.dense { 128 * block_n } else { TILE_BYTES * (block_n / TILE_ROWS) };
-        stages * (block_k / STEP_K * (128 * block_m + weights) + 16) + block_n / TILE_ROWS * STAGING + TOKEN_TILES
+        let rest = stages * (block_k / STEP_K * (128 * block_m + weights) + 16) + TOKEN_TILES;
+        if !self.staged {
+            return rest + block_n / TILE_ROWS * STAGING;
+        }
+        // As many parts of results as fit: `PARTS` of pipeline_sm90.cuh.
+        let parts = block_n / GROUP_ROWS * 32 * block_m;
+        rest + MOST_SHARED.saturating_sub(rest) / parts * parts
     }
 
     /// The gathered rows, then the rows in f32 that a combine adds up.
@@ -146,7 +171,18 @@ impl<'a> Prefill<'a> {
         }
         let gated = matches!(op.epilogue, Epilogue::Swiglu(_));
         let main = GATHER + 1 + usize::from(gated) + if op.a == DType::F16 { 2 } else { 0 };
-        plan.record(main, [units, 1, 1], stream, &params)?;
+        if self.staged {
+            let mut staged = StagedParams { s: params, d: TensorMap::zeroed() };
+            if params.in_place != 0 {
+                staged.d = match op.combine {
+                    Some(_) => self.results(op, scratch + gathered_bytes(op) as u64, op.n_out(), DType::F32)?,
+                    None => self.results(op, *args.d.mem(), args.d.info().row_stride, op.d)?,
+                };
+            }
+            plan.record(main, [units, 1, 1], stream, &staged)?;
+        } else {
+            plan.record(main, [units, 1, 1], stream, &params)?;
+        }
         if op.combine.is_none() {
             return Ok(());
         }
@@ -186,6 +222,19 @@ impl<'a> Prefill<'a> {
         }
         params.w = self.weights(op, *args.w.mem())?;
         Ok(params)
+    }
+
+    /// Of the rows that the main kernel stores, in boxes of the height of a part: staged_sm90.cuh. Rows are counted twice, from
+    /// as many before the first on, so that a box can end at any row: what lies past it is cut off.
+    fn results(self, op: &GroupedGemmSpec, base: u64, stride: usize, dtype: DType) -> Result<TensorMap, Error> {
+        let columns = if op.n_out() == op.n { GROUP_ROWS } else { GROUP_ROWS / 2 };
+        let (bytes, part) = (dtype.bytes() as u32, 32 * self.artifact.block_m);
+        let (height, width) = (part / (bytes * columns), columns.min(128 / bytes));
+        let swizzle = if width * bytes == 128 { Swizzle::Bytes128 } else { Swizzle::Bytes64 };
+        let pitch = stride * dtype.bytes();
+        let base = base.wrapping_sub(u64::from(height) * pitch as u64);
+        let dims = [op.n_out(), height as usize, op.rows.saturating_add(1)];
+        TensorMap::new(base, dtype, dims, [pitch, pitch], [width, height, 1], swizzle)
     }
 
     fn weights(self, op: &GroupedGemmSpec, base: u64) -> Result<TensorMap, Error> {
@@ -261,6 +310,9 @@ mod tests {
         let (prefill, dense) = (Some("sm90_prefill_192"), Some("sm90_dense_192"));
         assert_eq!(chosen(&up(9, tiled), 90, prefill).unwrap(), "sm90_prefill_192");
         assert_eq!(chosen(&up(9, bf16), 90, dense).unwrap(), "sm90_dense_192");
+        for (weights, staged) in [(tiled, "sm90_staged_192"), (bf16, "sm90_dense_staged_192")] {
+            assert_eq!(chosen(&up(9, weights), 90, Some(staged)).unwrap(), staged);
+        }
         let reason = |op: &GroupedGemmSpec, sm, variant| chosen(op, sm, variant).unwrap_err().to_string();
         assert!(reason(&up(9, tiled), 100, prefill).contains("sm_90a alone"));
         assert!(reason(&up(9, bf16), 90, prefill).contains("prepacked"));
