@@ -66,6 +66,13 @@ fn every_variant_when_forced() {
     }
 }
 
+/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+#[test]
+fn decoding_is_batch_invariant() {
+    let Some(hip) = device() else { return };
+    assert_eq!(conform::batch_invariant(&hip).unwrap(), Vec::<String>::new());
+}
+
 /// What only the device knows is read when a graph is launched, not when it is captured.
 #[test]
 fn captured_in_a_graph() {

@@ -32,6 +32,7 @@ struct __align__(16) uint4 {
 struct __align__(16) int4 {
     int x, y, z, w;
 };
+__device__ __forceinline__ float2 make_float2(float x, float y) { return {x, y}; }
 __device__ __forceinline__ float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 __device__ __forceinline__ uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 

@@ -256,6 +256,20 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["flash_attn"],
+        variant: "mfma_decode",
+        entries: &[c"mfma_decode_bf16_64", c"mfma_decode_bf16_128", c"mfma_decode_f16_64", c"mfma_decode_f16_128", c"combine_64", c"combine_128"],
+        warps: 8,
+        block_m: 16,
+        block_n: 32,
+        block_k: 0,
+        objects: &[
+            Object { arch: "gfx90a", bytes: include_bytes!("../co/flash_attn.mfma_decode.gfx90a.co") },
+            Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.mfma_decode.gfx942.co") },
+            Object { arch: "gfx950", bytes: include_bytes!("../co/flash_attn.mfma_decode.gfx950.co") },
+        ],
+    },
+    Artifact {
+        ops: &["flash_attn"],
         variant: "mfma_prefill",
         entries: &[c"mfma_prefill_bf16_64", c"mfma_prefill_bf16_128", c"mfma_prefill_f16_64", c"mfma_prefill_f16_128"],
         warps: 8,

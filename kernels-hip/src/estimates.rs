@@ -456,6 +456,96 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
     },
     Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_bf16_64",
+        waves: 12, flops: 1572864, bytes: 101376,
+        matrix: 6144, vector: 4440, lds: 192, l2: 2740, chain: [4656, 9784],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_bf16_128",
+        waves: 8, flops: 2097152, bytes: 133120,
+        matrix: 8192, vector: 4240, lds: 128, l2: 3598, chain: [6640, 10180],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_f16_64",
+        waves: 12, flops: 1572864, bytes: 101376,
+        matrix: 6144, vector: 4392, lds: 192, l2: 2740, chain: [4876, 9660],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_f16_128",
+        waves: 8, flops: 2097152, bytes: 133120,
+        matrix: 8192, vector: 4200, lds: 128, l2: 3598, chain: [7120, 10660],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"combine_64",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1536, lds: 0, l2: 2657, chain: [1124, 3484],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"combine_128",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1536, lds: 0, l2: 2657, chain: [1124, 3484],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_bf16_64",
+        waves: 12, flops: 1572864, bytes: 101376,
+        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [2708, 7428],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_bf16_128",
+        waves: 12, flops: 3145728, bytes: 199680,
+        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [2680, 6220],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_f16_64",
+        waves: 12, flops: 1572864, bytes: 101376,
+        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [2700, 7420],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_f16_128",
+        waves: 12, flops: 3145728, bytes: 199680,
+        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [2684, 6224],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"combine_64",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1344, lds: 0, l2: 1855, chain: [1148, 3508],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"combine_128",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1344, lds: 0, l2: 1855, chain: [1148, 3508],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_64",
+        waves: 16, flops: 2097152, bytes: 135168,
+        matrix: 512, vector: 3712, lds: 256, l2: 2112, chain: [2664, 7384],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_128",
+        waves: 12, flops: 3145728, bytes: 199680,
+        matrix: 768, vector: 3216, lds: 192, l2: 3120, chain: [2656, 6196],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_64",
+        waves: 16, flops: 2097152, bytes: 135168,
+        matrix: 512, vector: 3648, lds: 256, l2: 2112, chain: [2664, 7384],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_128",
+        waves: 12, flops: 3145728, bytes: 199680,
+        matrix: 768, vector: 3168, lds: 192, l2: 3120, chain: [2640, 6180],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"combine_64",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1344, lds: 0, l2: 1536, chain: [1148, 3508],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"combine_128",
+        waves: 32, flops: 0, bytes: 98304,
+        matrix: 0, vector: 1344, lds: 0, l2: 1536, chain: [1148, 3508],
+    },
+    Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_64",
         waves: 8, flops: 8388608, bytes: 34816,
         matrix: 4096, vector: 5504, lds: 1376, l2: 657, chain: [4916, 7276],

@@ -4,22 +4,28 @@ mod grid;
 
 use super::plan::{HipOp, Plan};
 use super::{Hip, Stream};
-use crate::backend::Backend;
 use crate::backend::params::flash_attn::{Params, ScaledParams};
 use crate::backend::params::without_scales;
+use crate::backend::{Backend, DeviceInfo};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op, PageLayout};
 use dropless_kernels_hip::Artifact;
-use grid::{packed_rows, prefill_tiles, wave_rows};
+use grid::{Decode, decode_blocks, packed_rows, prefill_tiles};
 
 /// `MAX_DIM` in flash_attn/simt.cuh.
 const MAX_DIM: usize = 256;
 /// Most blocks of a launch that is not cut.
 const MAX_BLOCKS: usize = 1 << 22;
 
+/// Rows that a wave multiplies together.
+const ROWS: usize = 16;
+/// The kernels of `mfma_decode` that combine lie behind those of all types and head sizes.
+const COMBINE: usize = 4;
+
 /// The families of kernels.
 enum Family {
+    Decode,
     Prefill,
     Fma,
     Scaled,
@@ -28,6 +34,7 @@ enum Family {
 impl Family {
     fn of(artifact: &Artifact) -> Self {
         match artifact.variant {
+            "mfma_decode" => Family::Decode,
             "mfma_prefill" | "wmma_prefill" => Family::Prefill,
             "fma_scaled" => Family::Scaled,
             _ => Family::Fma,
@@ -78,6 +85,10 @@ impl HipOp for FlashAttnSpec {
             return Err(format!("takes a head_dim of up to {MAX_DIM}, it is {}", self.head_dim));
         }
         match Family::of(artifact) {
+            Family::Decode => {
+                self.matrix_units_take_it()?;
+                few_enough(decode_blocks(self, artifact).1)
+            }
             Family::Prefill => {
                 self.matrix_units_take_it()?;
                 few_enough(prefill_tiles(self, artifact).saturating_mul(self.kv_heads))
@@ -91,28 +102,33 @@ impl HipOp for FlashAttnSpec {
     }
 
     fn suits(&self, artifact: &Artifact) -> Result<(), String> {
+        let rows = packed_rows(self);
         match Family::of(artifact) {
-            Family::Prefill => {
-                // With fewer, and so with one query, the blocks of a prefill are few and half empty.
-                let (wave, rows) = (wave_rows(artifact), packed_rows(self));
-                if rows < wave {
-                    Err(format!("a wave has {wave} rows of a sequence, these have {rows}"))
-                } else {
-                    Ok(())
-                }
+            // Two tiles read the keys twice, from the cache of the device.
+            Family::Decode if rows > 2 * ROWS => {
+                Err(format!("made for up to {} queries times heads of a key head, these are {rows}", 2 * ROWS))
             }
-            Family::Fma | Family::Scaled => Ok(()),
+            // With one query the blocks of a prefill are few and half empty.
+            Family::Prefill if rows < ROWS => Err(format!("a wave has {ROWS} rows of a sequence, these have {rows}")),
+            _ => Ok(()),
         }
     }
 
     fn kernel(&self, artifact: &Artifact) -> usize {
         match Family::of(artifact) {
-            Family::Prefill => self.matrix_kernel(),
+            Family::Decode | Family::Prefill => self.matrix_kernel(),
             Family::Fma | Family::Scaled => 0,
         }
     }
 
-    fn launch(plan: &Plan<Self>, args: FlashAttnArgs<'_, Hip>, _: u64, stream: &Stream<'_>) -> Result<(), Error> {
+    fn scratch_bytes(&self, artifact: &Artifact, device: &DeviceInfo) -> usize {
+        match Family::of(artifact) {
+            Family::Decode => Decode::new(self, artifact, device).scratch_bytes(self, artifact),
+            _ => 0,
+        }
+    }
+
+    fn launch(plan: &Plan<Self>, args: FlashAttnArgs<'_, Hip>, scratch: u64, stream: &Stream<'_>) -> Result<(), Error> {
         let (op, params) = (&plan.op, Params::new(&plan.op, &args));
         let kernel = op.kernel(plan.artifact);
         let eights = || {
@@ -122,6 +138,15 @@ impl HipOp for FlashAttnSpec {
         // Everywhere at least one block: without a query there still are lengths to check.
         let rows = [op.q_tokens.saturating_mul(op.q_heads).max(1), 1];
         match Family::of(plan.artifact) {
+            Family::Decode => {
+                let Decode { tiles, blocks, splits } = Decode::new(op, plan.artifact, plan.info());
+                let params = eights()?.with_splits(scratch, splits as i32, tiles as i32);
+                plan.record(kernel, [(blocks * splits).max(1), 1], stream, &params)?;
+                if splits == 1 {
+                    return Ok(());
+                }
+                plan.record(COMBINE + usize::from(op.head_dim == 128), [blocks, 1], stream, &params)
+            }
             Family::Prefill => {
                 let tiles = prefill_tiles(op, plan.artifact);
                 let params = eights()?.with_splits(0, 1, tiles as i32);

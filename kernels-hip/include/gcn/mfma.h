@@ -64,19 +64,52 @@ __device__ __forceinline__ bool below(uint4 words, unsigned least) {
     return smallest < (least << 16) - 1;
 }
 
+// Element i of a pair.
+template <class Elements> __device__ __forceinline__ float wide(unsigned pair, int i) {
+    if constexpr (__is_same(Elements, F16s)) return float(__builtin_bit_cast(_Float16, (unsigned short)(pair >> 16 * i)));
+    else return __uint_as_float(i ? pair & 0xffff0000 : pair << 16);
+}
+
 // The same in f32, at a quarter of the rate.
 template <class Elements> __device__ __forceinline__ Sums mfma16_exact(uint4 a, uint4 b, Sums c) {
     const unsigned as[4] = {a.x, a.y, a.z, a.w}, bs[4] = {b.x, b.y, b.z, b.w};
-    const auto wide = [](unsigned pair, int i) {
-        if constexpr (__is_same(Elements, F16s)) return float(__builtin_bit_cast(_Float16, (unsigned short)(pair >> 16 * i)));
-        else return __uint_as_float(i ? pair & 0xffff0000 : pair << 16);
-    };
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-        c = __builtin_amdgcn_mfma_f32_32x32x2f32(wide(as[i / 2], i % 2), wide(bs[i / 2], i % 2), c, 0, 0, 0);
+        c = __builtin_amdgcn_mfma_f32_32x32x2f32(wide<Elements>(as[i / 2], i % 2), wide<Elements>(bs[i / 2], i % 2), c, 0, 0, 0);
     }
     return c;
 }
 #else
 constexpr bool MFMA_FLUSHES = false;
 #endif
+
+// 16 rows x 16 columns. Lane l gives eight of 32 k of row (column) l % 16; of the sums it holds column l % 16, element i is row
+// 4 * (l / 16) + i. Exact, so that on gfx90a it is in f32.
+typedef float Sums16 __attribute__((ext_vector_type(4)));
+
+template <class Elements> __device__ __forceinline__ Sums16 mfma_16x16(uint4 a, uint4 b, Sums16 c) {
+#if defined(__gfx90a__)
+    const unsigned as[4] = {a.x, a.y, a.z, a.w}, bs[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        c = __builtin_amdgcn_mfma_f32_16x16x4f32(wide<Elements>(as[i / 2], i % 2), wide<Elements>(bs[i / 2], i % 2), c, 0, 0, 0);
+    }
+    return c;
+#else
+    struct Parts {
+        Elements of[8 / MFMA_EACH];
+    };
+    const Parts as = __builtin_bit_cast(Parts, a), bs = __builtin_bit_cast(Parts, b);
+#pragma unroll
+    for (int i = 0; i < 8 / MFMA_EACH; i++) {
+#if defined(__gfx950__)
+        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x32_f16(as.of[i], bs.of[i], c, 0, 0, 0);
+        else c = __builtin_amdgcn_mfma_f32_16x16x32_bf16(as.of[i], bs.of[i], c, 0, 0, 0);
+#else
+        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x16f16(as.of[i], bs.of[i], c, 0, 0, 0);
+        else c = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(as.of[i], bs.of[i], c, 0, 0, 0);
+#endif
+    }
+    return c;
+#endif
+}

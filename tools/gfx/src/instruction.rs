@@ -97,7 +97,7 @@ pub struct Modifiers {
     pub clamp: bool,
     /// Part of the destination written by sub-dword addressing.
     pub destination: Option<(Part, Unused)>,
-    /// Truth table of `v_bitop3_b32`.
+    /// Truth table of `v_bitop3_b32` and `v_bitop3_b16`.
     pub truth_table: u32,
     /// How many may still be under way: of vector memory, of LDS with scalar memory, of LDS, of scalar memory.
     pub waits: [Option<u32>; 4],

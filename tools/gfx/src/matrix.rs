@@ -151,6 +151,7 @@ pub fn find(name: &str) -> Option<Run> {
         "v_mfma_f32_16x16x32_bf16" => run!(16, 32, Bf16, false),
         "v_mfma_f32_32x32x16_f16" => run!(32, 16, F16, false),
         "v_mfma_f32_16x16x32_f16" => run!(16, 32, F16, false),
+        "v_mfma_f32_16x16x4f32" | "v_mfma_f32_16x16x4_f32" => run!(16, 4, F32, false),
         "v_mfma_f32_32x32x2f32" | "v_mfma_f32_32x32x2_f32" => run!(32, 2, F32, false),
         _ => return None,
     })
@@ -237,7 +238,7 @@ mod tests {
     fn shapes() -> impl Iterator<Item = Shape> {
         let narrow =
             SHAPES.into_iter().flat_map(|(m, k)| [Type::Bf16, Type::F16].map(|of| Shape { m, k, of, flushes: false }));
-        narrow.chain([Shape { m: 32, k: 2, of: Type::F32, flushes: false }])
+        narrow.chain([(32, 2), (16, 4)].map(|(m, k)| Shape { m, k, of: Type::F32, flushes: false }))
     }
 
     #[test]
