@@ -105,9 +105,6 @@ impl<'a> Prefill<'a> {
     /// # Errors
     /// Why another one does, in words.
     pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
-        if self.staged {
-            return Err("not chosen: not measured yet".into());
-        }
         let each = super::rows_each(op, hint);
         let most = match (self.artifact.block_m, self.dense) {
             (LARGEST, _) => usize::MAX,
@@ -310,9 +307,6 @@ mod tests {
         let (prefill, dense) = (Some("sm90_prefill_192"), Some("sm90_dense_192"));
         assert_eq!(chosen(&up(9, tiled), 90, prefill).unwrap(), "sm90_prefill_192");
         assert_eq!(chosen(&up(9, bf16), 90, dense).unwrap(), "sm90_dense_192");
-        for (weights, staged) in [(tiled, "sm90_staged_192"), (bf16, "sm90_dense_staged_192")] {
-            assert_eq!(chosen(&up(9, weights), 90, Some(staged)).unwrap(), staged);
-        }
         let reason = |op: &GroupedGemmSpec, sm, variant| chosen(op, sm, variant).unwrap_err().to_string();
         assert!(reason(&up(9, tiled), 100, prefill).contains("sm_90a alone"));
         assert!(reason(&up(9, bf16), 90, prefill).contains("prepacked"));
