@@ -25,17 +25,6 @@ fn blocks(artifact: &Artifact) -> Blocks {
     Blocks { launches: artifact.entries.len(), warps, block_m, cluster }
 }
 
-/// # Errors
-/// Why another form does, in words.
-fn suits(artifact: &Artifact, op: &SortSpec) -> Result<(), String> {
-    let blocks = blocks(artifact);
-    blocks.suit(op)?;
-    match artifact.pdl && blocks.launches > 1 {
-        true => Err("not chosen: not measured yet".into()),
-        false => Ok(()),
-    }
-}
-
 fn record<O>(plan: &Plan<O>, op: &SortSpec, stream: &Stream<'_>, params: &Dispatch) -> Result<(), Error> {
     let grid = [blocks(plan.artifact).count(op, plan.info()), 1, 1];
     (0..plan.artifact.entries.len()).try_for_each(|kernel| plan.record(kernel, grid, stream, params))
@@ -43,7 +32,7 @@ fn record<O>(plan: &Plan<O>, op: &SortSpec, stream: &Stream<'_>, params: &Dispat
 
 impl CudaOp for SortSpec {
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
-        suits(artifact, self)
+        blocks(artifact).suit(self)
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
@@ -66,7 +55,7 @@ impl CudaOp for DispatchSpec {
     }
 
     fn suits(&self, artifact: &Artifact, _: &DeviceInfo, _: Hint<'_>) -> Result<(), String> {
-        suits(artifact, &self.sort())
+        blocks(artifact).suit(&self.sort())
     }
 
     fn shared_bytes(&self, artifact: &Artifact) -> u32 {
