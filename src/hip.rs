@@ -3,6 +3,8 @@
 //! An engine names its device by number ([`Hip::new`]), views are made of the addresses that it has, launches go into its
 //! `hipStream_t` ([`Stream::from_raw`]). Programs without an engine take the [`Runtime`](crate::Runtime).
 //!
+//! A target that no object is shipped for is compiled for when a plan is made, where hipRTC is installed.
+//!
 //! No AMD GPU has run these kernels yet. Their compiled code is tested instruction by instruction by an interpreter
 //! (`tools/verify-hip.sh`), which shows what they compute and nothing of their speed.
 
@@ -22,6 +24,7 @@ mod moe;
 mod plan;
 mod rms_norm;
 mod rope;
+mod rtc;
 mod swiglu;
 
 pub use discover::{devices, kernels, variants};

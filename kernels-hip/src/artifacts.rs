@@ -13,6 +13,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/rms_norm.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/rms_norm.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/rms_norm.portable.gfx942.co") },
@@ -29,6 +30,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/embedding.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/embedding.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/embedding.portable.gfx942.co") },
@@ -45,6 +47,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/argmax.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/argmax.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/argmax.portable.gfx942.co") },
@@ -61,6 +64,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/swiglu.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/swiglu.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/swiglu.portable.gfx942.co") },
@@ -77,6 +81,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/rope.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/rope.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/rope.portable.gfx942.co") },
@@ -93,6 +98,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/kv_append.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/kv_append.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/kv_append.portable.gfx942.co") },
@@ -109,6 +115,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/kv_append.scaled.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/kv_append.scaled.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/kv_append.scaled.gfx942.co") },
@@ -125,6 +132,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/moe_route.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/moe_route.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/moe_route.portable.gfx942.co") },
@@ -141,6 +149,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 64,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/moe_sort.one_block.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/moe_sort.one_block.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/moe_sort.one_block.gfx942.co") },
@@ -157,6 +166,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 32,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/moe_sort.two_launches.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/moe_sort.two_launches.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/moe_sort.two_launches.gfx942.co") },
@@ -173,6 +183,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/moe_permute.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/moe_permute.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/moe_permute.portable.gfx942.co") },
@@ -189,6 +200,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/moe_combine.portable.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/moe_combine.portable.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/moe_combine.portable.gfx942.co") },
@@ -205,6 +217,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 256,
         block_n: 128,
         block_k: 32,
+        source: None,
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/grouped_gemm.mfma_prefill.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/grouped_gemm.mfma_prefill.gfx942.co") },
@@ -219,6 +232,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 64,
         block_n: 128,
         block_k: 32,
+        source: None,
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/grouped_gemm.mfma.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/grouped_gemm.mfma.gfx942.co") },
@@ -233,6 +247,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 64,
         block_n: 128,
         block_k: 32,
+        source: None,
         objects: &[
             Object { arch: "gfx1100", bytes: include_bytes!("../co/grouped_gemm.wmma.gfx1100.co") },
             Object { arch: "gfx1201", bytes: include_bytes!("../co/grouped_gemm.wmma.gfx1201.co") },
@@ -246,6 +261,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 64,
         block_n: 64,
         block_k: 32,
+        source: Some(concat!(include_str!("../rtc/grouped_gemm.fma.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/grouped_gemm.fma.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/grouped_gemm.fma.gfx942.co") },
@@ -262,6 +278,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 16,
         block_n: 32,
         block_k: 0,
+        source: None,
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/flash_attn.mfma_decode.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.mfma_decode.gfx942.co") },
@@ -276,6 +293,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 256,
         block_n: 64,
         block_k: 0,
+        source: None,
         objects: &[
             Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx942.co") },
             Object { arch: "gfx950", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx950.co") },
@@ -289,6 +307,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 128,
         block_n: 32,
         block_k: 0,
+        source: None,
         objects: &[
             Object { arch: "gfx1100", bytes: include_bytes!("../co/flash_attn.wmma_prefill.gfx1100.co") },
             Object { arch: "gfx1201", bytes: include_bytes!("../co/flash_attn.wmma_prefill.gfx1201.co") },
@@ -302,6 +321,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/flash_attn.fma.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/flash_attn.fma.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.fma.gfx942.co") },
@@ -318,6 +338,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_m: 0,
         block_n: 0,
         block_k: 0,
+        source: Some(concat!(include_str!("../rtc/flash_attn.fma_scaled.hip"), "\0")),
         objects: &[
             Object { arch: "gfx90a", bytes: include_bytes!("../co/flash_attn.fma_scaled.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.fma_scaled.gfx942.co") },

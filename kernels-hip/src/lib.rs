@@ -26,6 +26,8 @@ pub struct Artifact {
     pub block_n: u32,
     /// Tile depth.
     pub block_k: u32,
+    /// Where it is for targets without matrix units too: its source in one text that ends with a NUL, for hipRTC.
+    pub source: Option<&'static str>,
     /// One code object a target.
     pub objects: &'static [Object],
 }

@@ -2,6 +2,7 @@
 
 use super::Hip;
 use super::plan::HipOp;
+use super::rtc;
 pub use crate::backend::Rejected;
 use crate::backend::choose::{self, Judge, Variant};
 use crate::backend::{Arch, Backend, DeviceInfo, Explain, Explanation, Hint};
@@ -17,8 +18,13 @@ impl Variant for Artifact {
     }
 }
 
+/// Says whether a compiler is here.
+type Compiler = fn() -> bool;
+
 struct Target<'a> {
     device: &'a DeviceInfo,
+    /// May sources be compiled for it? Asked where there is no object.
+    compiles: Compiler,
 }
 
 impl<O: HipOp> Judge<O> for Target<'_> {
@@ -35,7 +41,7 @@ impl<O: HipOp> Judge<O> for Target<'_> {
     }
 
     fn may_run(&self, op: &O, artifact: &'static Artifact) -> Result<(), String> {
-        object(artifact, self.device)?;
+        code(artifact, self.device, self.compiles)?;
         op.legal(artifact)?;
         let (need, have) = (op.shared_bytes(artifact), self.device.shared_bytes);
         if need > have {
@@ -58,26 +64,56 @@ impl<O: HipOp> Judge<O> for Target<'_> {
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.
 pub fn choose<O: HipOp>(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Choice, Error> {
-    choose::choose(&Target { device }, op, hint)
+    choose_here(op, device, || false, hint)
+}
+
+/// The same on a device that is here, where sources may be compiled too.
+pub(super) fn choose_here<O: HipOp>(
+    op: &O,
+    device: &DeviceInfo,
+    compiles: Compiler,
+    hint: Hint<'_>,
+) -> Result<Choice, Error> {
+    choose::choose(&Target { device, compiles }, op, hint)
 }
 
 impl<O: HipOp> Explain<O> for Hip {
     fn explain(op: &O, device: &DeviceInfo, hint: Hint<'_>) -> Result<Explanation, Error> {
-        choose::explain(&Target { device }, op, hint)
+        choose::explain(&Target { device, compiles: || false }, op, hint)
+    }
+
+    fn explain_here(&self, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
+        choose::explain(&Target { device: self.device(), compiles: rtc::present }, op, hint)
     }
 }
 
-/// The code object of a variant for a device.
+/// What a device loads for a variant.
+#[derive(Clone, Copy)]
+pub(super) enum Code {
+    Object(&'static Object),
+    /// To be compiled for the target of this name.
+    Source(&'static str),
+}
+
+/// The code object of a variant for a device, or, where sources may be compiled, its source.
 ///
 /// # Errors
-/// There is none: which there are, and what the device is.
-pub(super) fn object(artifact: &'static Artifact, device: &DeviceInfo) -> Result<&'static Object, String> {
+/// There is none: which there are, what the device is, and what would help.
+pub(super) fn code(artifact: &'static Artifact, device: &DeviceInfo, compiles: Compiler) -> Result<Code, String> {
     let Arch::Gfx(gfx) = device.arch else { return Err(format!("made for AMD, this is {:?}", device.arch)) };
     let name = format!("gfx{gfx:x}");
-    artifact.objects.iter().find(|o| o.arch == name).ok_or_else(|| {
-        let made: Vec<&str> = artifact.objects.iter().map(|o| o.arch).collect();
-        format!("made for {}, this is {name}", made.join(", "))
-    })
+    if let Some(object) = artifact.objects.iter().find(|o| o.arch == name) {
+        return Ok(Code::Object(object));
+    }
+    let made: Vec<&str> = artifact.objects.iter().map(|o| o.arch).collect();
+    let made = format!("made for {}, this is {name}", made.join(", "));
+    match artifact.source {
+        Some(source) if compiles() => Ok(Code::Source(source)),
+        Some(_) => Err(format!(
+            "{made}; where hipRTC (libhiprtc.so of HIP 6 or later) is installed it is compiled for others too"
+        )),
+        None => Err(made),
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +198,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let old = reason(&device(0x906));
-        assert!(old.contains("gfx942") && old.contains("this is gfx906"), "{old}");
+        assert!(old.contains("gfx942") && old.contains("this is gfx906") && old.contains("hipRTC"), "{old}");
+        let compiled = choose_here(&EMBEDDING, &device(0x906), || true, Hint::default()).unwrap();
+        assert_eq!(compiled.variant(), "portable");
         assert!(reason(&DeviceInfo { arch: Arch::Sm(90), ..device(0) }).contains("made for AMD"));
     }
 }

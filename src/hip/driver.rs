@@ -1,11 +1,12 @@
 //! Devices, modules and launches: everything that talks to the runtime, but for memory.
 
 use super::api::{Api, Handle, api};
-use super::{Stream, discover};
+use super::choose::Code;
+use super::{Stream, discover, rtc};
 use crate::backend::{Arch, DeviceInfo};
 use crate::error::Error;
 use bytemuck::Pod;
-use dropless_kernels_hip::Object;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
@@ -24,9 +25,11 @@ pub(super) struct Device {
     ordinal: c_int,
     stream: Handle,
     info: DeviceInfo,
+    /// Its name in AMD's words: gfx942.
+    target: String,
     cache_bytes: usize,
     api: &'static Api,
-    /// By the address of the object.
+    /// By the address of the object, or of the source.
     modules: Mutex<HashMap<usize, Module>>,
 }
 
@@ -65,6 +68,7 @@ impl Device {
         let mut new = Device {
             ordinal,
             stream: std::ptr::null_mut(),
+            target: api.target(ordinal).map_err(unavailable)?,
             info,
             cache_bytes,
             api,
@@ -116,29 +120,42 @@ impl Device {
         Ok(Entered { before, api: self.api })
     }
 
-    /// A kernel of an object, loaded once a device: not while capturing.
-    pub(super) fn function(&self, object: &'static Object, entry: &'static CStr) -> Result<Function, Error> {
+    /// A kernel, loaded, and compiled if it has to be, once a device: not while capturing.
+    pub(super) fn function(&self, code: Code, entry: &'static CStr) -> Result<Function, Error> {
         let _entered = self.enter()?;
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = object.bytes.as_ptr() as usize;
+        let key = match code {
+            Code::Object(object) => object.bytes.as_ptr() as usize,
+            Code::Source(source) => source.as_ptr() as usize,
+        };
         let module = match modules.get(&key) {
             Some(module) => *module,
-            None => {
-                // Aligned as the header of an ELF file wants to be.
-                let mut image = vec![0u64; object.bytes.len().div_ceil(8)];
-                bytemuck::cast_slice_mut(&mut image)[..object.bytes.len()].copy_from_slice(object.bytes);
-                let mut module = std::ptr::null_mut();
-                // SAFETY: a whole code object, which the runtime copies.
-                let code = unsafe { (self.api.call.module_load)(&mut module, image.as_ptr().cast()) };
-                self.said(format_args!("loading the kernel {entry:?} for {}", object.arch), code)?;
-                *modules.entry(key).or_insert(Module(module))
-            }
+            None => *modules.entry(key).or_insert(self.load(code, entry)?),
         };
         let mut function = std::ptr::null_mut();
         // SAFETY: the module is loaded on this device, the name ends with a NUL.
         let code = unsafe { (self.api.call.module_function)(&mut function, module.0, entry.as_ptr()) };
         self.said(format_args!("looking for the kernel {entry:?}"), code)?;
         Ok(Function(function))
+    }
+
+    fn load(&self, code: Code, entry: &CStr) -> Result<Module, Error> {
+        let compiled = match code {
+            Code::Object(object) => Cow::Borrowed(object.bytes),
+            Code::Source(source) => {
+                let made = rtc::compile(source, &self.target);
+                let words = |e| format!("compiling the kernel {entry:?} for {}: {e}", self.target);
+                Cow::Owned(made.map_err(|e| Error::Device { backend: "hip", source: words(e).into() })?)
+            }
+        };
+        // Aligned as the header of an ELF file wants to be.
+        let mut image = vec![0u64; compiled.len().div_ceil(8)];
+        bytemuck::cast_slice_mut(&mut image)[..compiled.len()].copy_from_slice(&compiled);
+        let mut module = std::ptr::null_mut();
+        // SAFETY: a whole code object, which the runtime copies.
+        let code = unsafe { (self.api.call.module_load)(&mut module, image.as_ptr().cast()) };
+        self.said(format_args!("loading the kernel {entry:?} for {}", self.target), code)?;
+        Ok(Module(module))
     }
 
     /// Records one launch. `params` is the kernel's one parameter.

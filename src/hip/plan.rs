@@ -1,7 +1,8 @@
 //! What all ops of this backend have in common.
 
-use super::choose::{choose, object};
+use super::choose::{choose_here, code};
 use super::driver::{Device, Function, Launch};
+use super::rtc;
 use super::{Hip, Stream};
 use crate::backend::{Backend, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
@@ -110,11 +111,12 @@ impl<O: HipOp> Provide<O> for Hip {
     type Plan = Plan<O>;
 
     fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan<O>, Error> {
-        let artifact = choose(op, self.device.info(), hint)?.artifact;
+        let info = self.device.info();
+        let artifact = choose_here(op, info, rtc::present, hint)?.artifact;
         let unsupported = |reason| Error::Unsupported { backend: Hip::NAME, op: O::NAME, reason };
-        let object = object(artifact, self.device.info()).map_err(unsupported)?;
+        let code = code(artifact, info, rtc::present).map_err(unsupported)?;
         let entries = artifact.entries.iter();
-        let functions = entries.map(|e| self.device.function(object, e)).collect::<Result<_, _>>()?;
+        let functions = entries.map(|e| self.device.function(code, e)).collect::<Result<_, _>>()?;
         let shared = op.shared_bytes(artifact);
         Ok(Plan { op: *op, artifact, functions, shared, device: self.device.clone() })
     }

@@ -4,6 +4,7 @@
 mod device;
 mod graph;
 mod module;
+mod rtc;
 mod seed;
 mod stream;
 

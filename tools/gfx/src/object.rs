@@ -232,7 +232,8 @@ fn arch(elf: &[u8]) -> Result<&'static str, String> {
         Some(0x3f) => Ok("gfx90a"),
         Some(0x4c) => Ok("gfx942"),
         Some(0x4f) => Ok("gfx950"),
-        Some(0x41) => Ok("gfx1100"),
+        // gfx1101 has the same instructions.
+        Some(0x41 | 0x46) => Ok("gfx1100"),
         Some(0x4e) => Ok("gfx1201"),
         Some(other) => Err(format!("made for another device than the five that are known: {other:#x}")),
         None => Err("no ELF file".into()),

@@ -9,6 +9,11 @@ use crate::object::{Kernel, Object, text_of};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::Arc;
 
+/// The target that runs the same instructions and is known to the interpreter.
+fn isa(arch: &str) -> &str {
+    if arch == "gfx1101" { "gfx1100" } else { arch }
+}
+
 pub(crate) struct Function {
     pub(crate) object: Arc<Object>,
     pub(crate) kernel: Kernel,
@@ -38,7 +43,7 @@ api! {
             Ok(object) => Arc::new(object),
             Err(e) => return fail(INVALID_IMAGE, &e),
         };
-        if object.arch != arch() {
+        if object.arch != isa(&arch()) {
             return fail(NO_BINARY, &format!("the image is for {}, the device is {}", object.arch, arch()));
         }
         let one = |k: &Kernel| Box::new(Arc::new(Function { object: object.clone(), kernel: k.clone() }));

@@ -1,5 +1,6 @@
 //! `cargo x kernels hip`: the tile table in, code objects, their Rust table and the LOCK out.
 
+mod flat;
 mod page;
 mod table;
 mod toolchain;
@@ -23,6 +24,9 @@ pub fn compile(check: bool) -> anyhow::Result<()> {
     let toolchain = Toolchain::find(&root.join("toolchain.txt"))?;
     let (mut made, mut sources, mut estimates) = (Files::new(), BTreeSet::new(), Vec::new());
     for variant in &table.variant {
+        if let Some(path) = variant.text() {
+            made.insert(path, flat::text(root, variant)?.into_bytes());
+        }
         for arch in table.archs(variant) {
             let compiled = toolchain.compile(root, &table, variant, arch)?;
             let path = variant.artifact(arch);
@@ -40,7 +44,7 @@ pub fn compile(check: bool) -> anyhow::Result<()> {
         }
     }
     // Of the sources shared with kernels-cuda, those that a row uses; of this crate's own, all.
-    sources.extend(lock::sources(root, &["h", "cuh", "hip"])?);
+    sources.extend(lock::sources(root, &["h", "cuh", "hip"])?.into_iter().filter(|path| !path.starts_with("rtc/")));
     made.insert("src/artifacts.rs".into(), table.rust().into_bytes());
     made.insert("src/estimates.rs".into(), table::estimates(&estimates).into_bytes());
     made.insert("LOCK".into(), lock::write(&HIP, &made, sources.into_iter().collect())?.into_bytes());

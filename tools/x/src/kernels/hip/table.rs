@@ -71,6 +71,11 @@ impl Table {
             ] {
                 let _ = writeln!(out, "        {field}: {value},");
             }
+            let source = match v.text() {
+                Some(path) => format!("Some(concat!(include_str!(\"../{path}\"), \"\\0\"))"),
+                None => "None".into(),
+            };
+            let _ = writeln!(out, "        source: {source},");
             let _ = writeln!(out, "        objects: &[");
             for arch in self.archs(v) {
                 let bytes = format!("include_bytes!(\"../{}\")", v.artifact(arch));
@@ -121,10 +126,20 @@ impl Variant {
         format!("co/{}.{}.{arch}.co", self.ops.first().map_or("", String::as_str), self.name)
     }
 
+    /// Path of its source in one text, where it is compiled for all targets: others than these may run it too.
+    pub fn text(&self) -> Option<String> {
+        let op = self.ops.first().map_or("", String::as_str);
+        self.archs.is_empty().then(|| format!("rtc/{op}.{}.hip", self.name))
+    }
+
     /// `-D` of every number the row gives.
     pub fn defines(&self) -> Vec<String> {
+        self.numbers().into_iter().map(|(name, n)| format!("-D{name}={n}")).collect()
+    }
+
+    pub fn numbers(&self) -> Vec<(&'static str, u32)> {
         let numbers =
             [("WARPS", self.warps), ("BLOCK_M", self.block_m), ("BLOCK_N", self.block_n), ("BLOCK_K", self.block_k)];
-        numbers.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("-D{name}={n}")).collect()
+        numbers.into_iter().filter(|(_, n)| *n > 0).collect()
     }
 }
