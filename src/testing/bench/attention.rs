@@ -2,6 +2,7 @@
 
 use super::catalog::HEADS;
 use super::check::{allowed, relative_error, sample};
+use super::experts::Named;
 use super::operand::{Call, Slot};
 use super::pattern::Pattern;
 use super::{Measured, Runner};
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 /// Roundings to bf16 in series: of the probabilities, and of the result.
 const ROUNDINGS: f64 = 2.0;
-/// An operand and its name.
-type Named<B> = (&'static str, Arc<Slot<B>>);
-
 /// Queries that are checked.
 const CHECKED: usize = 4;
 
@@ -140,7 +138,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
     }
 
     /// Scales of 1, where the cache has any.
-    fn scales(&self, spec: &FlashAttnSpec) -> Result<Vec<Named<B>>, Error> {
+    fn scales(&self, spec: &FlashAttnSpec) -> Result<Named<B>, Error> {
         let scales = HostTensor::from_f64(DType::F32, &[HEADS.1], &[1.0; HEADS.1])?;
         let names: &[&str] = if spec.kv_scales { &["k_scale", "v_scale"] } else { &[] };
         names.iter().map(|name| Ok((*name, Slot::of(self.backend, std::slice::from_ref(&scales))?))).collect()
@@ -152,7 +150,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         sets: usize,
         numbers: &Pattern,
         (k, v): (Arc<Slot<B>>, Arc<Slot<B>>),
-        index: Vec<Named<B>>,
+        index: Named<B>,
         checked: &[Checked],
     ) -> Result<Measured, Error> {
         let backend = self.backend;
