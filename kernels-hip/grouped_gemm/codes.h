@@ -27,16 +27,33 @@ __device__ __forceinline__ unsigned load_codes(const GroupedGemmParams& p, int e
     return codes;
 }
 
-// Bytes of the eight values without a sign, in E2M1_UNITs.
+// Bytes of the eight values without a sign.
 struct ByteTables {
     unsigned high[2], low[2];
+    bool both; // are not all low bytes zero?
 };
-constexpr ByteTables OF_BF16 = {{0x3b3b3b00, 0x3c3c3c3c}, {0xc0800000, 0xc0804000}};
-constexpr ByteTables OF_F16 = {{0x1e1c1800, 0x26242220}, {0, 0}};
+// In E2M1_UNITs.
+constexpr ByteTables OF_BF16 = {{0x3b3b3b00, 0x3c3c3c3c}, {0xc0800000, 0xc0804000}, true};
+constexpr ByteTables OF_F16 = {{0x1e1c1800, 0x26242220}, {0, 0}, false};
 
-// The values of eight codes, in E2M1_UNITs.
+__device__ __forceinline__ unsigned permute(unsigned high, unsigned low, unsigned at) {
+    return __builtin_amdgcn_perm(high, low, at);
+}
+
+// In bf16 with the scale, in E2M1_SCALED_UNITs: exact, whatever the scale.
+__device__ __forceinline__ ByteTables scaled_tables(float scale) {
+    const auto pair = [scale](float even, float odd) { // both halves are exact
+        return permute(__float_as_uint(odd * scale), __float_as_uint(even * scale), 0x07060302);
+    };
+    const unsigned first = pair(0.0f, 0x1p-3f), second = pair(0x1p-2f, 0x1.8p-2f);
+    const unsigned third = pair(0x1p-1f, 0x1.8p-1f), fourth = pair(1.0f, 1.5f);
+    return {{permute(second, first, 0x07050301), permute(fourth, third, 0x07050301)},
+            {permute(second, first, 0x06040200), permute(fourth, third, 0x06040200)},
+            true};
+}
+
+// The values of eight codes.
 __device__ __forceinline__ uint4 from_codes(const ByteTables& tables, unsigned codes) {
-    const auto permute = [](unsigned high, unsigned low, unsigned at) { return __builtin_amdgcn_perm(high, low, at); };
     const unsigned even = codes << 4;
     unsigned out[4];
 #pragma unroll
@@ -44,7 +61,7 @@ __device__ __forceinline__ uint4 from_codes(const ByteTables& tables, unsigned c
         const unsigned four = permute(codes, even, i ? 0x07030602 : 0x05010400); // codes in the top halves of bytes
         const unsigned at = four >> 4 & 0x07070707;
         const unsigned high = permute(tables.high[1], tables.high[0], at) | (four & 0x80808080);
-        const unsigned low = tables.low[1] ? permute(tables.low[1], tables.low[0], at) : 0;
+        const unsigned low = tables.both ? permute(tables.low[1], tables.low[0], at) : 0;
         out[2 * i] = permute(high, low, 0x05010400), out[2 * i + 1] = permute(high, low, 0x07030602);
     }
     return make_uint4(out[0], out[1], out[2], out[3]);

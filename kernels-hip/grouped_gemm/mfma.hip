@@ -10,11 +10,11 @@ static_assert(N_WAVES * 64 == BLOCK_N && M_WAVES * N_WAVES == WAVES && M_TILES *
 
 // A wave's part of the tile.
 template <class Elements, unsigned FORMAT> struct Part {
-    static constexpr bool BLOCKS = FORMAT != DENSE;
+    static constexpr bool BLOCKS = FORMAT != DENSE && !SCALED<Elements>;
+    static constexpr float UNIT = FORMAT == DENSE ? 1.0f : BLOCKS ? E2M1_UNIT : E2M1_SCALED_UNIT;
     const int lane = wave_lane(), wave = threadIdx.x / 64;
     const int row = wave / N_WAVES * M_TILES * 32, column = wave % N_WAVES * N_TILES * 32;
-    Sums sums[M_TILES][N_TILES] = {};
-    bool exact = false; // subnormal sums stay what they are from the first of them on
+    Sums sums[N_TILES][M_TILES] = {};
 
     uint4 a[M_TILES][2], w[N_TILES][2];
     float scale[N_TILES];
@@ -30,34 +30,75 @@ template <class Elements, unsigned FORMAT> struct Part {
         }
 #pragma unroll
         for (int n = 0; n < N_TILES; n++) scale[n] = BLOCKS ? stage.scales[column + 32 * n + lane % 32] : 1.0f;
-#if defined(__gfx90a__)
-#pragma unroll
-        for (int i = 0; i < WAVES; i++) exact = exact || __builtin_amdgcn_readfirstlane(stage.small[i]) != 0;
-#endif
-    }
-
-    __device__ __forceinline__ void multiply() {
-#if defined(__gfx90a__)
-        if (exact) return add(mfma16_exact<Elements>);
-#endif
-        add(mfma16<Elements>);
     }
 
     template <class Multiply> __device__ __forceinline__ void add(const Multiply& mfma) {
+        if constexpr (BLOCKS) {
 #pragma unroll
-        for (int n = 0; n < N_TILES; n++) {
+            for (int n = 0; n < N_TILES; n++) {
+                Sums block[1][M_TILES] = {};
+                add_to(block, n, mfma);
 #pragma unroll
-            for (int m = 0; m < M_TILES; m++) {
-                if constexpr (BLOCKS) {
-                    const Sums block = mfma(a[m][1], w[n][1], mfma(a[m][0], w[n][0], Sums{}));
-                    sums[m][n] += block * scale[n];
-                } else {
-                    sums[m][n] = mfma(a[m][1], w[n][1], mfma(a[m][0], w[n][0], sums[m][n]));
+                for (int m = 0; m < M_TILES; m++) sums[n][m] += block[0][m] * scale[n];
+            }
+        } else {
+            add_to(sums, 0, mfma);
+        }
+    }
+
+    // Of tiles from `first` on. An instruction does not follow the one whose sums it adds to.
+    template <int TILES, class Multiply>
+    __device__ __forceinline__ void add_to(Sums (&to)[TILES][M_TILES], int first, const Multiply& mfma) {
+#pragma unroll
+        for (int i = 0; i < 2 * MFMA_PARTS; i++) {
+            const int kk = i / MFMA_PARTS;
+#pragma unroll
+            for (int n = 0; n < TILES; n++) {
+#pragma unroll
+                for (int m = 0; m < M_TILES; m++) {
+                    to[n][m] = mfma(a[m][kk], w[first + n][kk], to[n][m], i % MFMA_PARTS);
                 }
             }
         }
     }
 };
+
+// The order of a step: matrix units are busy when what was loaded is waited for, the next loads go off at once, and MXFP4 is
+// converted between two matrix instructions. The compiler would have all of one kind wait for all of another.
+template <unsigned FORMAT> __device__ __forceinline__ void interleave() {
+    enum { VECTOR = 2, MATRIX = 8, LOADS = 0x20, LDS_READS = 0x100, LDS_WRITES = 0x200 };
+    __builtin_amdgcn_sched_group_barrier(LDS_READS, 2 * (M_TILES + N_TILES), 0);
+    __builtin_amdgcn_sched_group_barrier(MATRIX, 2, 0);
+    __builtin_amdgcn_sched_group_barrier(LDS_WRITES, A_LOADS + (FORMAT == DENSE ? W_LOADS : 0), 0);
+    __builtin_amdgcn_sched_group_barrier(LOADS, A_LOADS + (FORMAT == DENSE ? 1 : 2) * W_LOADS, 0);
+#pragma unroll
+    for (int i = 2; i < MFMA_PARTS * M_TILES * N_TILES; i++) {
+        __builtin_amdgcn_sched_group_barrier(MATRIX, 1, 0);
+        __builtin_amdgcn_sched_group_barrier(VECTOR, 8, 0);
+    }
+}
+
+// Steps from `step` on, without edges, up to `whole` or to the first that instructions are not exact for.
+template <bool EXACT, class Elements, unsigned FORMAT, class Multiply>
+__device__ __forceinline__ int whole_steps(Part<Elements, FORMAT>& part, Loader<Elements, FORMAT>& loader, Stage (&stages)[2],
+                                           int step, int whole, const Multiply& mfma) {
+#pragma unroll 1
+    for (; step < whole; step++) {
+        const Stage& stage = stages[step % 2];
+        if (!EXACT && stage.has_small()) break;
+        part.read(stage);
+        // Behind the last step it is that one again, which nobody reads.
+        Stage& next = stages[(step + 1) % 2];
+        loader.store(next);
+        const auto taken = loader.take();
+        loader.load(min(step + 2, whole - 1) * BLOCK_K);
+        loader.store(next, taken);
+        part.add(mfma);
+        if (!part.BLOCKS) interleave<FORMAT>();
+        __syncthreads();
+    }
+    return step;
+}
 
 template <class Elements, unsigned FORMAT> __device__ __forceinline__ void multiply(const GroupedGemmParams& p) {
     __shared__ Tile tile;
@@ -86,30 +127,22 @@ template <class Elements, unsigned FORMAT> __device__ __forceinline__ void multi
 #pragma unroll
         for (int i = 0; i < WAVES; i++) plain = plain && edges[i] == 0;
         const int whole = __builtin_amdgcn_readfirstlane(plain ? p.k / BLOCK_K : 0);
-        int buffer = 0;
         if (whole > 0) {
             loader.load(0);
-            loader.store(stages[0]);
+            loader.store(stages[0]), loader.store(stages[0], loader.take());
             loader.load(min(1, whole - 1) * BLOCK_K);
             __syncthreads();
         }
-#pragma unroll 1
-        for (int step = 0; step < whole; step++, buffer ^= 1) {
-            part.read(stages[buffer]);
-            // Behind the last step it is that one again, which nobody reads.
-            loader.store(stages[buffer ^ 1]);
-            __builtin_amdgcn_sched_barrier(0); // else what is loaded is moved, and waited for, to registers stored later
-            loader.load(min(step + 2, whole - 1) * BLOCK_K);
-            part.multiply();
-            __syncthreads();
-        }
+        const int step = whole_steps<!MFMA_FLUSHES>(part, loader, stages, 0, whole, mfma_part<Elements>);
+        // From there on all: sums may be subnormal, too.
+        if (MFMA_FLUSHES) whole_steps<true>(part, loader, stages, step, whole, mfma_part_exact<Elements>);
 #pragma unroll 1
         for (int k = whole * BLOCK_K; k < p.k; k += BLOCK_K) {
             loader.load_edge(k);
-            loader.store(stages[0]);
+            loader.store(stages[0]), loader.store(stages[0], loader.take());
             __syncthreads();
             part.read(stages[0]);
-            part.multiply();
+            part.add(mfma_part_exact<Elements>);
             __syncthreads();
         }
     }
@@ -122,7 +155,7 @@ template <class Elements, unsigned FORMAT> __device__ __forceinline__ void multi
         for (int m = 0; m < M_TILES; m++) {
 #pragma unroll
             for (int i = 0; i < 16; i++) {
-                const float sum = part.sums[m][n][i] * (FORMAT == DENSE ? 1.0f : E2M1_UNIT) + bias;
+                const float sum = part.sums[n][m][i] * part.UNIT + bias;
                 const float up = __shfl_xor_sync(ALL_LANES, sum, 1); // the next column, of those that keep theirs
                 const int r = tile.first + part.row + 32 * m + mfma_row(i);
                 if (r >= tile.last || c >= p.n) continue;

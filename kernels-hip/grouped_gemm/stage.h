@@ -12,15 +12,30 @@ constexpr int A_LOADS = BLOCK_M / ROWS, W_LOADS = BLOCK_N / ROWS;
 static_assert(BLOCK_K == 32, "one block of MXFP4: its sum is scaled as a whole");
 static_assert(BLOCK_M % ROWS == 0 && BLOCK_N % ROWS == 0, "threads share rows evenly");
 
+// Do weights in LDS have the scales of MXFP4? In bf16 they may, where matrix units take subnormal numbers.
+template <class Elements> constexpr bool SCALED = __is_same(Elements, Bf16s) && !MFMA_FLUSHES;
+
 constexpr unsigned PREPACKED = 4; // MXFP4_GGUF and MXFP4_TILED, told apart at run time
 
 struct Stage {
     uint4 a[BLOCK_M * CHUNKS], w[BLOCK_N * CHUNKS];
     float scales[BLOCK_N];
     int small[WAVES]; // has a wave stored elements that the matrix units flush?
+
+    __device__ __forceinline__ bool has_small() const {
+        bool any = false;
+#pragma unroll
+        for (int i = 0; MFMA_FLUSHES && i < WAVES; i++) any = any || __builtin_amdgcn_readfirstlane(small[i]) != 0;
+        return any;
+    }
 };
 
 __device__ __forceinline__ int chunk_at(int row, int chunk) { return row * CHUNKS + (chunk ^ (row / 2 % CHUNKS)); }
+
+// Eights of codes, and the scale of each: of MXFP4 as it is stored its byte, so that whoever loads it waits for nothing.
+template <int COUNT> struct Blocks {
+    unsigned codes[COUNT], scale[COUNT];
+};
 
 // What a thread loads of every step: a chunk of A_LOADS rows and of W_LOADS weight rows.
 template <class Elements, unsigned FORMAT> struct Loader {
@@ -58,7 +73,7 @@ template <class Elements, unsigned FORMAT> struct Loader {
     }
 
     uint4 a[A_LOADS], w[W_LOADS];
-    unsigned codes[W_LOADS], scale[W_LOADS]; // of MXFP4 the byte: `load` waits for nothing
+    Blocks<W_LOADS> loaded;
 
     // Elements k .. k + 32, which are all there.
     __device__ __forceinline__ void load(int k) {
@@ -87,14 +102,15 @@ template <class Elements, unsigned FORMAT> struct Loader {
 
     __device__ __forceinline__ void load_block(int i, int k) {
         if constexpr (FORMAT == MXFP4) {
-            codes[i] = *(const unsigned*)(w_at[i] + k / 2);
-            scale[i] = scale_at[i][k / 32];
+            loaded.codes[i] = *(const unsigned*)(w_at[i] + k / 2);
+            loaded.scale[i] = scale_at[i][k / 32];
         } else {
-            codes[i] = load_codes(p, expert, w_row[i], k + chunk * 8);
-            scale[i] = __float_as_uint(load_scale(p, expert, w_row[i], k));
+            loaded.codes[i] = load_codes(p, expert, w_row[i], k + chunk * 8);
+            loaded.scale[i] = __float_as_uint(load_scale(p, expert, w_row[i], k));
         }
     }
 
+    // `a`, and weights of 16 bits.
     __device__ __forceinline__ void store(Stage& stage) {
         const int first = threadIdx.x / CHUNKS;
         bool small = false;
@@ -106,21 +122,36 @@ template <class Elements, unsigned FORMAT> struct Loader {
 #endif
         }
 #pragma unroll
-        for (int i = 0; i < W_LOADS; i++) {
-            const int row = first + i * ROWS;
-            if constexpr (FORMAT == DENSE) {
-                stage.w[chunk_at(row, chunk)] = w[i];
-            } else {
-                // Not before: the compiler would begin where they are loaded, and wait for them there.
-                asm volatile("" : "+v"(codes[i]), "+v"(scale[i]));
-                stage.w[chunk_at(row, chunk)] = from_codes(__is_same(Elements, F16s) ? OF_F16 : OF_BF16, codes[i]);
-                // Four lanes write the same.
-                stage.scales[row] = FORMAT == MXFP4 ? e8m0(scale[i]) : __uint_as_float(scale[i]);
-            }
+        for (int i = 0; FORMAT == DENSE && i < W_LOADS; i++) {
+            stage.w[chunk_at(first + i * ROWS, chunk)] = w[i];
 #if defined(__gfx90a__)
-            if (FORMAT == DENSE) small = small || below(w[i], MFMA_LEAST<Elements>);
+            small = small || below(w[i], MFMA_LEAST<Elements>);
 #endif
         }
         if constexpr (MFMA_FLUSHES) stage.small[threadIdx.x / 64] = __builtin_amdgcn_ballot_w64(small) != 0;
+    }
+
+    // Weights and scales of MXFP4 that `load` loaded, so that it may load others.
+    __device__ __forceinline__ Blocks<W_LOADS> take() const {
+        Blocks<W_LOADS> taken;
+#pragma unroll
+        for (int i = 0; FORMAT != DENSE && i < W_LOADS; i++) {
+            // Here and not elsewhere: the compiler would move what is loaded next instead, and wait for it.
+            asm volatile("v_mov_b32 %0, %1" : "=v"(taken.codes[i]) : "v"(loaded.codes[i]));
+            asm volatile("v_mov_b32 %0, %1" : "=v"(taken.scale[i]) : "v"(loaded.scale[i]));
+        }
+        return taken;
+    }
+
+    __device__ __forceinline__ void store(Stage& stage, const Blocks<W_LOADS>& taken) {
+#pragma unroll
+        for (int i = 0; FORMAT != DENSE && i < W_LOADS; i++) {
+            const int row = threadIdx.x / CHUNKS + i * ROWS;
+            const float scale = FORMAT == MXFP4 ? e8m0(taken.scale[i]) : __uint_as_float(taken.scale[i]);
+            const ByteTables unscaled = __is_same(Elements, F16s) ? OF_F16 : OF_BF16;
+            const ByteTables tables = SCALED<Elements> ? scaled_tables(scale) : unscaled;
+            stage.w[chunk_at(row, chunk)] = from_codes(tables, taken.codes[i]);
+            if (!SCALED<Elements>) stage.scales[row] = scale; // four lanes write the same
+        }
     }
 };

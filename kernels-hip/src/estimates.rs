@@ -133,12 +133,12 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "moe_route", variant: "portable", arch: "gfx942", entry: c"moe_route",
         waves: 20, flops: 0, bytes: 81920,
-        matrix: 0, vector: 1200, lds: 200, l2: 1546, chain: [2952, 7672],
+        matrix: 0, vector: 1200, lds: 200, l2: 1546, chain: [2468, 6008],
     },
     Estimate {
         op: "moe_route", variant: "portable", arch: "gfx950", entry: c"moe_route",
         waves: 20, flops: 0, bytes: 81920,
-        matrix: 0, vector: 1200, lds: 200, l2: 1280, chain: [2952, 7672],
+        matrix: 0, vector: 1200, lds: 200, l2: 1280, chain: [2468, 6008],
     },
     Estimate {
         op: "moe_sort", variant: "one_block", arch: "gfx90a", entry: c"moe_dispatch",
@@ -163,7 +163,7 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "moe_sort", variant: "two_launches", arch: "gfx90a", entry: c"moe_place",
         waves: 32, flops: 0, bytes: 131072,
-        matrix: 0, vector: 5568, lds: 2560, l2: 3543, chain: [5272, 8812],
+        matrix: 0, vector: 5568, lds: 2560, l2: 3543, chain: [4300, 5480],
     },
     Estimate {
         op: "moe_sort", variant: "two_launches", arch: "gfx942", entry: c"moe_count",
@@ -173,7 +173,7 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "moe_sort", variant: "two_launches", arch: "gfx942", entry: c"moe_place",
         waves: 32, flops: 0, bytes: 131072,
-        matrix: 0, vector: 4032, lds: 2560, l2: 2474, chain: [4952, 8492],
+        matrix: 0, vector: 4032, lds: 2560, l2: 2474, chain: [3980, 5160],
     },
     Estimate {
         op: "moe_sort", variant: "two_launches", arch: "gfx950", entry: c"moe_count",
@@ -183,7 +183,7 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "moe_sort", variant: "two_launches", arch: "gfx950", entry: c"moe_place",
         waves: 32, flops: 0, bytes: 131072,
-        matrix: 0, vector: 4032, lds: 2560, l2: 2048, chain: [4952, 8492],
+        matrix: 0, vector: 4032, lds: 2560, l2: 2048, chain: [3980, 5160],
     },
     Estimate {
         op: "moe_permute", variant: "portable", arch: "gfx90a", entry: c"moe_permute",
@@ -217,33 +217,33 @@ pub const ESTIMATES: &[Estimate] = &[
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_bf16_dense",
-        waves: 8, flops: 4194304, bytes: 24576,
-        matrix: 10240, vector: 2048, lds: 656, l2: 665, chain: [5856, 5856],
+        waves: 8, flops: 2097152, bytes: 24576,
+        matrix: 2048, vector: 640, lds: 784, l2: 665, chain: [2492, 2492],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_bf16_mxfp4",
-        waves: 8, flops: 4194304, bytes: 18944,
-        matrix: 10240, vector: 2568, lds: 768, l2: 512, chain: [6088, 6088],
+        waves: 8, flops: 2097152, bytes: 18944,
+        matrix: 2048, vector: 1048, lds: 784, l2: 512, chain: [1748, 1992],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_bf16_prepacked",
-        waves: 8, flops: 4194304, bytes: 28672,
-        matrix: 10240, vector: 3168, lds: 768, l2: 775, chain: [7500, 9860],
+        waves: 8, flops: 2097152, bytes: 28672,
+        matrix: 2048, vector: 1656, lds: 784, l2: 775, chain: [3260, 5620],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_f16_dense",
-        waves: 8, flops: 4194304, bytes: 24576,
-        matrix: 10240, vector: 2048, lds: 656, l2: 665, chain: [5868, 5868],
+        waves: 8, flops: 2097152, bytes: 24576,
+        matrix: 2048, vector: 640, lds: 784, l2: 665, chain: [2492, 2492],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_f16_mxfp4",
-        waves: 8, flops: 4194304, bytes: 18944,
-        matrix: 10240, vector: 2552, lds: 768, l2: 512, chain: [6084, 6084],
+        waves: 8, flops: 2097152, bytes: 18944,
+        matrix: 2048, vector: 1032, lds: 784, l2: 512, chain: [1748, 1992],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_f16_prepacked",
-        waves: 8, flops: 4194304, bytes: 28672,
-        matrix: 10240, vector: 3152, lds: 768, l2: 775, chain: [7496, 9856],
+        waves: 8, flops: 2097152, bytes: 28672,
+        matrix: 2048, vector: 1640, lds: 784, l2: 775, chain: [3252, 5612],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx90a", entry: c"grouped_finish",
@@ -253,32 +253,32 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_bf16_dense",
         waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 1024, vector: 240, lds: 704, l2: 464, chain: [1156, 2336],
+        matrix: 1024, vector: 240, lds: 704, l2: 464, chain: [712, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_bf16_mxfp4",
         waves: 8, flops: 2097152, bytes: 18944,
-        matrix: 1024, vector: 832, lds: 752, l2: 358, chain: [1420, 2600],
+        matrix: 1024, vector: 568, lds: 704, l2: 358, chain: [760, 1736],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_bf16_prepacked",
         waves: 8, flops: 2097152, bytes: 28672,
-        matrix: 1024, vector: 1368, lds: 752, l2: 541, chain: [2408, 4768],
+        matrix: 1024, vector: 1176, lds: 704, l2: 541, chain: [2220, 4580],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_f16_dense",
         waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 1024, vector: 240, lds: 704, l2: 464, chain: [1156, 2336],
+        matrix: 1024, vector: 240, lds: 704, l2: 464, chain: [712, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_f16_mxfp4",
         waves: 8, flops: 2097152, bytes: 18944,
-        matrix: 1024, vector: 816, lds: 752, l2: 358, chain: [1412, 2592],
+        matrix: 1024, vector: 792, lds: 752, l2: 358, chain: [920, 1776],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_f16_prepacked",
         waves: 8, flops: 2097152, bytes: 28672,
-        matrix: 1024, vector: 1352, lds: 752, l2: 541, chain: [2400, 4760],
+        matrix: 1024, vector: 1392, lds: 752, l2: 541, chain: [2372, 4732],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx942", entry: c"grouped_finish",
@@ -288,32 +288,32 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_bf16_dense",
         waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 512, vector: 176, lds: 704, l2: 384, chain: [900, 2080],
+        matrix: 512, vector: 176, lds: 448, l2: 384, chain: [536, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_bf16_mxfp4",
         waves: 8, flops: 2097152, bytes: 18944,
-        matrix: 512, vector: 768, lds: 752, l2: 296, chain: [1176, 2356],
+        matrix: 512, vector: 504, lds: 448, l2: 296, chain: [552, 1732],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_bf16_prepacked",
         waves: 8, flops: 2097152, bytes: 28672,
-        matrix: 512, vector: 1304, lds: 752, l2: 448, chain: [2164, 4524],
+        matrix: 512, vector: 1112, lds: 448, l2: 448, chain: [1964, 4324],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_f16_dense",
         waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 512, vector: 176, lds: 704, l2: 384, chain: [900, 2080],
+        matrix: 512, vector: 176, lds: 448, l2: 384, chain: [536, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_f16_mxfp4",
         waves: 8, flops: 2097152, bytes: 18944,
-        matrix: 512, vector: 752, lds: 752, l2: 296, chain: [1168, 2348],
+        matrix: 512, vector: 696, lds: 480, l2: 296, chain: [676, 1780],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_f16_prepacked",
         waves: 8, flops: 2097152, bytes: 28672,
-        matrix: 512, vector: 1288, lds: 752, l2: 448, chain: [2156, 4516],
+        matrix: 512, vector: 1352, lds: 480, l2: 448, chain: [2100, 4460],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma_prefill", arch: "gfx950", entry: c"grouped_finish",
@@ -322,33 +322,33 @@ pub const ESTIMATES: &[Estimate] = &[
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_bf16_dense",
-        waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 5120, vector: 1328, lds: 528, l2: 665, chain: [3164, 3164],
+        waves: 8, flops: 1048576, bytes: 24576,
+        matrix: 1024, vector: 496, lds: 592, l2: 665, chain: [1356, 2000],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_bf16_mxfp4",
-        waves: 8, flops: 2097152, bytes: 13312,
-        matrix: 5120, vector: 1784, lds: 656, l2: 360, chain: [3348, 3348],
+        waves: 8, flops: 1048576, bytes: 13312,
+        matrix: 1024, vector: 1064, lds: 672, l2: 360, chain: [1168, 1980],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_bf16_prepacked",
-        waves: 8, flops: 2097152, bytes: 32768,
-        matrix: 5120, vector: 2784, lds: 656, l2: 886, chain: [6128, 10848],
+        waves: 8, flops: 1048576, bytes: 32768,
+        matrix: 1024, vector: 2088, lds: 672, l2: 886, chain: [4032, 8752],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_f16_dense",
-        waves: 8, flops: 2097152, bytes: 24576,
-        matrix: 5120, vector: 1328, lds: 528, l2: 665, chain: [3176, 3176],
+        waves: 8, flops: 1048576, bytes: 24576,
+        matrix: 1024, vector: 496, lds: 592, l2: 665, chain: [1356, 2000],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_f16_mxfp4",
-        waves: 8, flops: 2097152, bytes: 13312,
-        matrix: 5120, vector: 1752, lds: 656, l2: 360, chain: [3344, 3344],
+        waves: 8, flops: 1048576, bytes: 13312,
+        matrix: 1024, vector: 1032, lds: 672, l2: 360, chain: [1168, 1980],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_f16_prepacked",
-        waves: 8, flops: 2097152, bytes: 32768,
-        matrix: 5120, vector: 2752, lds: 656, l2: 886, chain: [6124, 10844],
+        waves: 8, flops: 1048576, bytes: 32768,
+        matrix: 1024, vector: 2056, lds: 672, l2: 886, chain: [4024, 8744],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"grouped_finish",
@@ -358,32 +358,32 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_bf16_dense",
         waves: 8, flops: 1048576, bytes: 24576,
-        matrix: 512, vector: 160, lds: 576, l2: 464, chain: [836, 2016],
+        matrix: 512, vector: 160, lds: 576, l2: 464, chain: [536, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_bf16_mxfp4",
         waves: 8, flops: 1048576, bytes: 13312,
-        matrix: 512, vector: 752, lds: 640, l2: 252, chain: [1208, 2388],
+        matrix: 512, vector: 816, lds: 576, l2: 252, chain: [684, 1796],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_bf16_prepacked",
         waves: 8, flops: 1048576, bytes: 32768,
-        matrix: 512, vector: 1760, lds: 640, l2: 619, chain: [3500, 8220],
+        matrix: 512, vector: 1832, lds: 576, l2: 619, chain: [3352, 8072],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_f16_dense",
         waves: 8, flops: 1048576, bytes: 24576,
-        matrix: 512, vector: 160, lds: 576, l2: 464, chain: [836, 2016],
+        matrix: 512, vector: 160, lds: 576, l2: 464, chain: [536, 1716],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_f16_mxfp4",
         waves: 8, flops: 1048576, bytes: 13312,
-        matrix: 512, vector: 720, lds: 640, l2: 252, chain: [1192, 2372],
+        matrix: 512, vector: 760, lds: 640, l2: 252, chain: [588, 1744],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"mfma_f16_prepacked",
         waves: 8, flops: 1048576, bytes: 32768,
-        matrix: 512, vector: 1728, lds: 640, l2: 619, chain: [3484, 8204],
+        matrix: 512, vector: 1792, lds: 640, l2: 619, chain: [3400, 8120],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx942", entry: c"grouped_finish",
@@ -393,32 +393,32 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_bf16_dense",
         waves: 16, flops: 2097152, bytes: 49152,
-        matrix: 512, vector: 256, lds: 1152, l2: 768, chain: [708, 1888],
+        matrix: 512, vector: 256, lds: 768, l2: 768, chain: [524, 1704],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_bf16_mxfp4",
         waves: 16, flops: 2097152, bytes: 26624,
-        matrix: 512, vector: 1440, lds: 1280, l2: 416, chain: [1084, 2264],
+        matrix: 512, vector: 1568, lds: 768, l2: 416, chain: [604, 1784],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_bf16_prepacked",
         waves: 12, flops: 1572864, bytes: 49152,
-        matrix: 384, vector: 2592, lds: 960, l2: 768, chain: [3376, 8096],
+        matrix: 384, vector: 2700, lds: 576, l2: 768, chain: [3316, 8036],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_f16_dense",
         waves: 16, flops: 2097152, bytes: 49152,
-        matrix: 512, vector: 256, lds: 1152, l2: 768, chain: [708, 1888],
+        matrix: 512, vector: 256, lds: 768, l2: 768, chain: [524, 1704],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_f16_mxfp4",
         waves: 12, flops: 1572864, bytes: 19968,
-        matrix: 384, vector: 1032, lds: 960, l2: 312, chain: [1068, 2248],
+        matrix: 384, vector: 1092, lds: 648, l2: 312, chain: [624, 1804],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"mfma_f16_prepacked",
         waves: 12, flops: 1572864, bytes: 49152,
-        matrix: 384, vector: 2544, lds: 960, l2: 768, chain: [3360, 8080],
+        matrix: 384, vector: 2628, lds: 648, l2: 768, chain: [3328, 8048],
     },
     Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx950", entry: c"grouped_finish",
@@ -448,7 +448,7 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "grouped_gemm", variant: "fma", arch: "gfx950", entry: c"grouped_gemm",
         waves: 16, flops: 0, bytes: 122880,
-        matrix: 0, vector: 7216, lds: 8832, l2: 1920, chain: [6180, 12080],
+        matrix: 0, vector: 7216, lds: 4672, l2: 1920, chain: [6180, 12080],
     },
     Estimate {
         op: "grouped_gemm", variant: "fma", arch: "gfx950", entry: c"grouped_finish",
@@ -458,22 +458,22 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_bf16_64",
         waves: 12, flops: 1572864, bytes: 101376,
-        matrix: 6144, vector: 4440, lds: 192, l2: 2740, chain: [4656, 9784],
+        matrix: 6144, vector: 4440, lds: 192, l2: 2740, chain: [3500, 5088],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_bf16_128",
         waves: 8, flops: 2097152, bytes: 133120,
-        matrix: 8192, vector: 4240, lds: 128, l2: 3598, chain: [6640, 10180],
+        matrix: 8192, vector: 4240, lds: 128, l2: 3598, chain: [5624, 6228],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_f16_64",
         waves: 12, flops: 1572864, bytes: 101376,
-        matrix: 6144, vector: 4392, lds: 192, l2: 2740, chain: [4876, 9660],
+        matrix: 6144, vector: 4392, lds: 192, l2: 2740, chain: [3720, 4964],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_decode_f16_128",
         waves: 8, flops: 2097152, bytes: 133120,
-        matrix: 8192, vector: 4200, lds: 128, l2: 3598, chain: [7120, 10660],
+        matrix: 8192, vector: 4200, lds: 128, l2: 3598, chain: [6104, 6712],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx90a", entry: c"combine_64",
@@ -488,22 +488,22 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_bf16_64",
         waves: 12, flops: 1572864, bytes: 101376,
-        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [2708, 7428],
+        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [1624, 2804],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_bf16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [2680, 6220],
+        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [1976, 3156],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_f16_64",
         waves: 12, flops: 1572864, bytes: 101376,
-        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [2700, 7420],
+        matrix: 768, vector: 2808, lds: 192, l2: 1913, chain: [1616, 2796],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_decode_f16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [2684, 6224],
+        matrix: 1536, vector: 3336, lds: 192, l2: 3768, chain: [1980, 3160],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx942", entry: c"combine_64",
@@ -518,22 +518,22 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_64",
         waves: 16, flops: 2097152, bytes: 135168,
-        matrix: 512, vector: 3712, lds: 256, l2: 2112, chain: [2664, 7384],
+        matrix: 512, vector: 3712, lds: 256, l2: 2112, chain: [1584, 3600],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 768, vector: 3216, lds: 192, l2: 3120, chain: [2656, 6196],
+        matrix: 768, vector: 3216, lds: 192, l2: 3120, chain: [1956, 3136],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_64",
         waves: 16, flops: 2097152, bytes: 135168,
-        matrix: 512, vector: 3648, lds: 256, l2: 2112, chain: [2664, 7384],
+        matrix: 512, vector: 3648, lds: 256, l2: 2112, chain: [1584, 3600],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 768, vector: 3168, lds: 192, l2: 3120, chain: [2640, 6180],
+        matrix: 768, vector: 3168, lds: 192, l2: 3120, chain: [1940, 3120],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"combine_64",
@@ -548,42 +548,42 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 4096, vector: 5504, lds: 1376, l2: 657, chain: [4916, 7276],
+        matrix: 4096, vector: 5504, lds: 1376, l2: 657, chain: [4040, 4040],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 2048, vector: 2376, lds: 1376, l2: 657, chain: [3244, 5604],
+        matrix: 2048, vector: 2376, lds: 1376, l2: 657, chain: [2368, 2368],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_f16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 4096, vector: 5568, lds: 1376, l2: 657, chain: [4900, 7260],
+        matrix: 4096, vector: 5568, lds: 1376, l2: 657, chain: [4024, 4024],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_f16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 2048, vector: 2320, lds: 1376, l2: 657, chain: [3320, 5680],
+        matrix: 2048, vector: 2320, lds: 1376, l2: 657, chain: [2444, 2444],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 2048, vector: 5416, lds: 1376, l2: 544, chain: [4368, 6728],
+        matrix: 2048, vector: 5416, lds: 864, l2: 544, chain: [3492, 3492],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 1024, vector: 2256, lds: 1376, l2: 544, chain: [2856, 5216],
+        matrix: 1024, vector: 2256, lds: 864, l2: 544, chain: [1980, 2316],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 2048, vector: 5160, lds: 1376, l2: 544, chain: [4256, 6616],
+        matrix: 2048, vector: 5160, lds: 864, l2: 544, chain: [3380, 3380],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 1024, vector: 2192, lds: 1376, l2: 544, chain: [2848, 5208],
+        matrix: 1024, vector: 2192, lds: 864, l2: 544, chain: [1972, 2316],
     },
     Estimate {
         op: "flash_attn", variant: "fma", arch: "gfx90a", entry: c"flash_attn",
@@ -598,21 +598,21 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "fma", arch: "gfx950", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 49152,
-        matrix: 0, vector: 752, lds: 256, l2: 768, chain: [1320, 3680],
+        matrix: 0, vector: 752, lds: 128, l2: 768, chain: [1320, 3680],
     },
     Estimate {
         op: "flash_attn", variant: "fma_scaled", arch: "gfx90a", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 36864,
-        matrix: 0, vector: 3632, lds: 768, l2: 997, chain: [5928, 14188],
+        matrix: 0, vector: 3632, lds: 768, l2: 997, chain: [5484, 13684],
     },
     Estimate {
         op: "flash_attn", variant: "fma_scaled", arch: "gfx942", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 36864,
-        matrix: 0, vector: 4864, lds: 768, l2: 696, chain: [6184, 14444],
+        matrix: 0, vector: 4864, lds: 768, l2: 696, chain: [5748, 13884],
     },
     Estimate {
         op: "flash_attn", variant: "fma_scaled", arch: "gfx950", entry: c"flash_attn",
         waves: 16, flops: 0, bytes: 36864,
-        matrix: 0, vector: 4800, lds: 768, l2: 576, chain: [6152, 14412],
+        matrix: 0, vector: 4800, lds: 592, l2: 576, chain: [5708, 13864],
     },
 ];

@@ -16,9 +16,9 @@ const MAX_GRID_Y: usize = 65_535;
 /// Dies of an MI300, and tiles of a group that a die gets, in either direction: kernels-hip/grouped_gemm/tile_order.h.
 const DIES: usize = 8;
 const GROUP: usize = 4;
-/// Fewest rows an expert that fill tiles of 256. From the estimated cycles of a step, not measured: these tiles multiply at 72 %
-/// of the peak of matrix units, those of 64 rows at half of it.
-const PREFILL_ROWS: usize = 192;
+/// Fewest rows an expert for tiles of 256. From the estimated clocks of a step, not measured: of MXFP4 such a tile takes as long as
+/// two and a half of 64 rows.
+const PREFILL_ROWS: usize = 160;
 
 /// Row tiles: every expert may leave one part empty.
 fn row_tiles(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {

@@ -33,17 +33,22 @@ __device__ __forceinline__ Sums mfma(F16s a, F16s b, Sums c) {
 
 __device__ __forceinline__ int mfma_row(int i) { return 8 * (i / 4) + 4 * int(wave_lane() / 32) + i % 4; }
 
-// Eight elements a lane: k of 16.
+// Instructions for eight elements a lane, k of 16.
+constexpr int MFMA_PARTS = 8 / MFMA_EACH;
+
+template <class Elements> struct MfmaParts {
+    Elements part[MFMA_PARTS];
+};
+
+template <class Elements> __device__ __forceinline__ Sums mfma_part(uint4 a, uint4 b, Sums c, int part) {
+    using Parts = MfmaParts<Elements>;
+    return mfma(__builtin_bit_cast(Parts, a).part[part], __builtin_bit_cast(Parts, b).part[part], c);
+}
+
 template <class Elements> __device__ __forceinline__ Sums mfma16(uint4 a, uint4 b, Sums c) {
-#if defined(__gfx950__)
-    return mfma(__builtin_bit_cast(Elements, a), __builtin_bit_cast(Elements, b), c);
-#else
-    struct Halves {
-        Elements half[2];
-    };
-    const Halves as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
-    return mfma(as.half[1], bs.half[1], mfma(as.half[0], bs.half[0], c));
-#endif
+#pragma unroll
+    for (int part = 0; part < MFMA_PARTS; part++) c = mfma_part<Elements>(a, b, c, part);
+    return c;
 }
 
 #if defined(__gfx90a__)
@@ -71,16 +76,20 @@ template <class Elements> __device__ __forceinline__ float wide(unsigned pair, i
 }
 
 // The same in f32, at a quarter of the rate.
-template <class Elements> __device__ __forceinline__ Sums mfma16_exact(uint4 a, uint4 b, Sums c) {
+template <class Elements> __device__ __forceinline__ Sums mfma_part_exact(uint4 a, uint4 b, Sums c, int part) {
     const unsigned as[4] = {a.x, a.y, a.z, a.w}, bs[4] = {b.x, b.y, b.z, b.w};
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
+    for (int i = part * MFMA_EACH; i < (part + 1) * MFMA_EACH; i++) {
         c = __builtin_amdgcn_mfma_f32_32x32x2f32(wide<Elements>(as[i / 2], i % 2), wide<Elements>(bs[i / 2], i % 2), c, 0, 0, 0);
     }
     return c;
 }
 #else
 constexpr bool MFMA_FLUSHES = false;
+
+template <class Elements> __device__ __forceinline__ Sums mfma_part_exact(uint4 a, uint4 b, Sums c, int part) {
+    return mfma_part<Elements>(a, b, c, part);
+}
 #endif
 
 // 16 rows x 16 columns. Lane l gives eight of 32 k of row (column) l % 16; of the sums it holds column l % 16, element i is row
@@ -96,18 +105,16 @@ template <class Elements> __device__ __forceinline__ Sums16 mfma_16x16(uint4 a, 
     }
     return c;
 #else
-    struct Parts {
-        Elements of[8 / MFMA_EACH];
-    };
+    using Parts = MfmaParts<Elements>;
     const Parts as = __builtin_bit_cast(Parts, a), bs = __builtin_bit_cast(Parts, b);
 #pragma unroll
-    for (int i = 0; i < 8 / MFMA_EACH; i++) {
+    for (int i = 0; i < MFMA_PARTS; i++) {
 #if defined(__gfx950__)
-        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x32_f16(as.of[i], bs.of[i], c, 0, 0, 0);
-        else c = __builtin_amdgcn_mfma_f32_16x16x32_bf16(as.of[i], bs.of[i], c, 0, 0, 0);
+        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x32_f16(as.part[i], bs.part[i], c, 0, 0, 0);
+        else c = __builtin_amdgcn_mfma_f32_16x16x32_bf16(as.part[i], bs.part[i], c, 0, 0, 0);
 #else
-        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x16f16(as.of[i], bs.of[i], c, 0, 0, 0);
-        else c = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(as.of[i], bs.of[i], c, 0, 0, 0);
+        if constexpr (__is_same(Elements, F16s)) c = __builtin_amdgcn_mfma_f32_16x16x16f16(as.part[i], bs.part[i], c, 0, 0, 0);
+        else c = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(as.part[i], bs.part[i], c, 0, 0, 0);
 #endif
     }
     return c;

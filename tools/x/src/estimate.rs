@@ -60,7 +60,7 @@ fn estimate(kernel: &Kernel, facts: &Facts) -> anyhow::Result<Option<Estimate>> 
         bytes: cost(|_, i| facts::loaded(&i.name)) * waves,
         matrix: simd(matrix),
         vector: simd(cost(|_, i| facts::vector_clocks(&i.name))),
-        lds: (cost(|_, i| facts::lds_bytes(&i.name)) * waves).div_ceil(facts::LDS_BYTES),
+        lds: facts.lds_clocks(&step, waves),
         l2: (cost(|_, i| facts::loaded(&i.name)) * waves).div_ceil(facts.l2),
         chain: [near?, far?],
     }))

@@ -1,9 +1,9 @@
 //! What is known of the targets and not by llvm-mca. Each is the vendor's figure or, where it says so, an assumption.
 
-use super::listing::Kernel;
+use super::listing::{Instruction, Kernel};
 
-/// Bytes of LDS that a compute unit reads or writes a clock.
-pub const LDS_BYTES: u64 = 128;
+/// Bytes of LDS that a compute unit reads or writes a clock; gfx950 reads twice as many.
+const LDS_BYTES: u64 = 128;
 /// Clocks from a load to its data. Assumed: no vendor gives them.
 pub const L2_LATENCY: u64 = 500;
 /// 800 ns, of memory under load. Assumed.
@@ -16,6 +16,8 @@ pub struct Facts {
     pub arch: &'static str,
     /// Bytes of LDS of a compute unit.
     lds: u64,
+    /// Bytes of LDS that a compute unit reads a clock.
+    lds_read: u64,
     /// Bytes that L2 gives a compute unit a clock: 128 of each of its channels, shared by the units of a die.
     pub l2: u64,
     /// Bytes that memory gives a compute unit a clock.
@@ -27,9 +29,9 @@ impl Facts {
         let [cdna2, cdna3, cdna4] = super::ARCHS;
         // 32 channels for 110 units, 16 for 38, 16 for 32; a die of MI250X, MI300X and MI355X, all units at once.
         let all = [
-            Facts { arch: cdna2, lds: 64 << 10, l2: 37, memory: 1638.0 / (110.0 * 1.7) },
-            Facts { arch: cdna3, lds: 64 << 10, l2: 53, memory: 5300.0 / (304.0 * 2.1) },
-            Facts { arch: cdna4, lds: 160 << 10, l2: 64, memory: 8000.0 / (256.0 * 2.4) },
+            Facts { arch: cdna2, lds: 64 << 10, lds_read: LDS_BYTES, l2: 37, memory: 1638.0 / (110.0 * 1.7) },
+            Facts { arch: cdna3, lds: 64 << 10, lds_read: LDS_BYTES, l2: 53, memory: 5300.0 / (304.0 * 2.1) },
+            Facts { arch: cdna4, lds: 160 << 10, lds_read: 2 * LDS_BYTES, l2: 64, memory: 8000.0 / (256.0 * 2.4) },
         ];
         all.into_iter().find(|facts| facts.arch == arch)
     }
@@ -80,6 +82,15 @@ pub fn lds_bytes(name: &str) -> u64 {
     let two = if rest.starts_with("read2") || rest.starts_with("write2") { 2 } else { 1 };
     let kind = rest.split_once('_').map_or("", |(_, kind)| kind);
     64 * two * element(kind).max(4)
+}
+
+impl Facts {
+    /// Clocks of LDS for what a number of waves reads and writes.
+    pub fn lds_clocks(&self, step: &[Instruction], waves: u64) -> u64 {
+        let (read, other): (Vec<_>, Vec<_>) = step.iter().partition(|i| i.name.starts_with("ds_read"));
+        let bytes = |of: Vec<&Instruction>| of.iter().map(|i| lds_bytes(&i.name)).sum::<u64>() * waves;
+        bytes(read).div_ceil(self.lds_read) + bytes(other).div_ceil(LDS_BYTES)
+    }
 }
 
 /// Bytes of a lane, by the end of an instruction's name.

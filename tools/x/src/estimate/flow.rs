@@ -5,7 +5,7 @@ use super::listing::Instruction;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a way does: matrix instructions; bytes loaded in sixteens, and in words, as what is not aligned is not; instructions.
+/// What a way does: operations of matrix units; bytes loaded in sixteens, and in words, as what is not aligned is not; instructions.
 type Score = (u64, [u64; 2], Reverse<u64>);
 
 /// Code without branches but at its end.
@@ -41,7 +41,7 @@ pub fn main_loop(code: &[Instruction]) -> Option<Vec<Instruction>> {
 }
 
 fn score(code: &[Instruction]) -> Score {
-    let matrix = code.iter().filter(|i| facts::flops(&i.name) > 0).count() as u64;
+    let matrix = code.iter().map(|i| facts::flops(&i.name)).sum();
     let loaded = [16, 4].map(|least| code.iter().map(|i| facts::loaded(&i.name)).filter(|n| *n >= 64 * least).sum());
     (matrix, loaded, Reverse(code.len() as u64))
 }
