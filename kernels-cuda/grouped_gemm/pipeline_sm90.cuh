@@ -157,12 +157,11 @@ __device__ __forceinline__ bool start(const Sm90Params& p, TokenTiles& tiles, co
         }
         barrier_init_fence();
     }
-    if constexpr (STAGED) {
-        if (threadIdx.x == 32) prefetch_map(&p.w);
-        wait_for_predecessor();
-        allow_successor();
-    }
+    if (STAGED && threadIdx.x == 32) prefetch_map(&p.w);
+    if (STAGED && p.p.offsets) wait_for_predecessor();
     tiles.build(p.p);
+    if (STAGED && !p.p.offsets) wait_for_predecessor(); // nothing was read
+    if (STAGED) allow_successor();
     zero_foreign_rows(p.p, tiles.row_begin);
     return threadIdx.x >= 128;
 }

@@ -53,20 +53,19 @@ struct TokenTiles {
         return local >= 0 && local < p.local_count ? (row_begin[e + 1] - row_begin[e] + GRANULE - 1) / GRANULE : 0;
     }
 
-    // Granules that a tile may have: fewer than it could where multiprocessors had nothing to do.
+    // Granules that a tile may have: fewer than it could where multiprocessors had nothing to do. A lane works out what a height
+    // costs.
     __device__ __forceinline__ int height(const GroupedGemmParams& p) const {
         if constexpr (MOST == 1) return 1;
-        int best = MOST;
-        for (int most = MOST, least = 0; most > 0; most--) {
-            int blocks = 0;
-            for (int e = threadIdx.x % 32; e < p.experts; e += 32) blocks += (granules(p, e) + most - 1) / most;
-#pragma unroll
-            for (int step = 16; step > 0; step /= 2) blocks += __shfl_xor_sync(ALL_LANES, blocks, step);
-            const int rounds = (blocks * columns(p) + gridDim.x - 1) / gridDim.x, cost = rounds * (max(most, LEAST_HEIGHT) + 1);
-            if (most == MOST && rounds > 2) break; // little to gain
-            if (most == MOST || cost < least) best = most, least = cost;
-        }
-        return best;
+        const int lane = threadIdx.x % 32, most = max(MOST - lane, 1), units = gridDim.x;
+        int blocks = 0;
+        for (int e = lane; e < p.experts; e += 32) blocks += (granules(p, e) + MOST - 1) / MOST;
+        blocks = __reduce_add_sync(ALL_LANES, blocks);
+        if (blocks * columns(p) > 2 * units) return MOST; // little to gain
+        blocks = 0;
+        for (int e = 0; e < p.experts; e++) blocks += (granules(p, e) + most - 1) / most;
+        const int rounds = (blocks * columns(p) + units - 1) / units, cost = rounds * (max(most, LEAST_HEIGHT) + 1);
+        return MOST - __reduce_min_sync(ALL_LANES, cost * 32 + lane) % 32;
     }
 
     __device__ __forceinline__ void count_tiles(const GroupedGemmParams& p) {
