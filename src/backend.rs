@@ -15,7 +15,7 @@ pub use choose::Choice;
 pub use explain::{Explain, Explanation, Rejected};
 pub use memory::{Constant, Tensor};
 pub use replay::Replay;
-pub use timing::Timing;
+pub use timing::{LaunchTime, Timing};
 pub use tuned::{Class, Tuned, TunedRow};
 
 use crate::error::Error;

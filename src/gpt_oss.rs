@@ -17,7 +17,7 @@ pub use config::Config;
 pub use convert::convert;
 pub use generate::{Request, Sampler, Sampling, Stop, generate};
 pub use harmony::{AnswerReader, Effort, Show, Turn};
-pub use model::{Feed, Forward, Logits, Model, Options, Session};
+pub use model::{Feed, Forward, Logits, Model, Options, Session, StepTimes};
 pub use moe_block::{MoeBlock, MoeBuffers, MoeSpec, MoeWeights};
 pub use progress::Progress;
 pub use synth::{RandomWeights, synth};

@@ -15,12 +15,12 @@ pub mod choose;
 #[cfg(feature = "testing")]
 pub mod dawn;
 mod device;
+mod dispatches;
 mod embedding;
 #[cfg(feature = "testing")]
 mod emulate;
 mod flash_attn;
 mod grouped_gemm;
-mod groups;
 mod kv_append;
 mod launch;
 mod memory;

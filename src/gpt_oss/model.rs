@@ -14,6 +14,7 @@ mod weights;
 mod workspace;
 
 pub use cache::Session;
+pub use decode::StepTimes;
 pub use forward::{Feed, Forward, Logits, Record};
 
 use super::checkpoint::Checkpoint;

@@ -24,7 +24,7 @@ pub mod stats;
 mod tune;
 
 pub use catalog::{PRESETS, Preset, Select, Unknown};
-pub use model::{ModelOptions, Weights};
+pub use model::{Launches, ModelOptions, Profile, Weights};
 pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
 pub use routing::Skew;
@@ -162,7 +162,8 @@ pub fn run<B: Timing + AllOps>(
     }
     runner.kept = None;
     if let Some(model) = &options.model {
-        let rows = runner.model(backend, model, &mut progress)?;
+        let (rows, profiles) = runner.model(backend, model, &mut progress)?;
+        report.profiles = profiles;
         measured.extend(rows.into_iter().map(|(case, tokens, m)| ("model", case, tokens, m)));
     }
     progress("the roof of the device");

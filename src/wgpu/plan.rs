@@ -4,6 +4,7 @@ use super::Wgpu;
 use super::bind::Operands;
 use super::choose::{choose, fits};
 use super::device::{Capabilities, Pipeline, Shared};
+use super::dispatches;
 use super::launch::Launch;
 use super::source::MAX_GROUPS;
 use crate::backend::{Backend, Hint, Provide, Scratch};
@@ -128,19 +129,11 @@ impl<O: WgpuOp> Provide<O> for Wgpu {
         let mut dispatches = Vec::with_capacity(plan.stages.len());
         for (pipeline, launch) in &plan.stages {
             if operands.wants(launch) {
-                let group = plan.device.group(O::NAME, pipeline, operands.bound(launch)?)?;
-                dispatches.push((pipeline, group, launch));
+                dispatches.push(plan.device.dispatch(O::NAME, pipeline, launch, &operands.bound(launch)?)?);
             }
         }
         // Nothing was recorded where an operand could not be bound.
-        let mut pass =
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(O::NAME), timestamp_writes: None });
-        for (pipeline, group, launch) in dispatches {
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &group, &[]);
-            let [x, y] = launch.groups();
-            pass.dispatch_workgroups(x, y, 1);
-        }
+        dispatches::make(encoder, O::NAME, dispatches);
         Ok(())
     }
 }

@@ -1,15 +1,18 @@
 //! The decode step: one token a sequence, recorded once for each number of sequences and replayed. What changes from step
 //! to step (ids, positions, slots, lengths, pages) is on the device, in [`Indices`](super::workspace::Indices).
 
-use super::Parts;
 use super::dims::Rows;
 use super::step::{self, Pass, Step, plan_head};
-use crate::backend::{Hint, Replay, Tensor};
+use super::{Feed, Model, Parts};
+use crate::backend::{Hint, LaunchTime, Replay, Tensor, Timing};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::{AllOps, Kernel};
 use crate::op::{ArgmaxArgs, ArgmaxSpec, GroupedGemmSpec};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Runs of a step that is timed.
+const TIMED: usize = 16;
 
 /// Records the layers, the head and the greedy choice over one token of each of so many sequences. The recording owns its plans, its scratch
 /// and a share of everything else that it runs on.
@@ -39,4 +42,29 @@ pub(super) fn record<B: Replay + AllOps>(
         let args = ArgmaxArgs { x: work.logits.prefix(&[rows, columns])?, ids: work.picked.prefix_mut(&[rows])? };
         argmax.enqueue(backend, args, scratch.view_mut(), queue)
     })
+}
+
+/// Where a decode step's time goes.
+pub struct StepTimes {
+    /// The step by the device's clock, seconds.
+    pub device: f64,
+    /// Each launch, run by itself; empty where the backend has no clock for them.
+    pub launches: Vec<LaunchTime>,
+}
+
+impl<B: Timing + AllOps> Model<B> {
+    /// Feeds each sequence a token, as [`Model::next_tokens`], and times the step that did.
+    ///
+    /// # Errors
+    /// As [`Model::next_tokens`]; [`Error::Input`] for other than one token each.
+    pub fn time_step(&mut self, batch: &mut [Feed<'_>]) -> Result<StepTimes, Error> {
+        self.next_tokens(batch)?;
+        let recorded = self.decodes.get(&batch.len());
+        let recorded = recorded.ok_or_else(|| Error::input("batch", "must be of one token each"))?;
+        // The same tokens at the same places again: nothing changes.
+        let mut times = self.backend.time(recorded, TIMED)?;
+        times.sort_by(f64::total_cmp);
+        let device = times.get(times.len() / 2).copied().unwrap_or_default();
+        Ok(StepTimes { device, launches: self.backend.launches(recorded)? })
+    }
 }

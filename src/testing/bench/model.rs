@@ -2,6 +2,7 @@
 //! to the answer on the host.
 
 mod check;
+mod profile;
 mod source;
 mod work;
 
@@ -16,6 +17,7 @@ use crate::host::HostTensor;
 use crate::kernel::AllOps;
 use crate::op::Work;
 use crate::testing::random::Random;
+pub use profile::{Launches, Profile};
 use source::Source;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,13 +51,15 @@ pub struct ModelOptions {
     pub decode: Vec<(usize, usize)>,
     /// Type of the KV cache, where it is not that of activations.
     pub kv: Option<DType>,
+    /// Take decode steps apart.
+    pub profile: bool,
 }
 
 impl ModelOptions {
     /// The usual rows.
     pub fn new(weights: Weights) -> Self {
         let decode = vec![(1, 512), (8, 512), (32, 512), (64, 512), (1, 8192), (1, 32768)];
-        ModelOptions { weights, prefill: vec![512, 2048, 8192], decode, kv: None }
+        ModelOptions { weights, prefill: vec![512, 2048, 8192], decode, kv: None, profile: false }
     }
 }
 
@@ -71,6 +75,7 @@ struct Bench<'a, B: Timing + AllOps> {
     geometry: Geometry,
     kv: Option<DType>,
     rel_err: f64,
+    profiles: Option<Vec<Profile>>,
 }
 
 impl<B: Timing + AllOps> Runner<'_, B> {
@@ -80,7 +85,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         backend: &Arc<B>,
         options: &ModelOptions,
         progress: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<(Vec<Row>, Vec<Profile>), Error> {
         let wanted = |case: &str| {
             let names = &self.options.select.cases;
             names.is_empty() || names.iter().any(|s| case.contains(s.as_str()))
@@ -95,7 +100,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let (single, many): (Vec<_>, Vec<_>) =
             options.decode.iter().copied().filter(|(_, c)| wanted(&decode_case(*c))).partition(|(s, _)| *s == 1);
         if prefill.is_empty() && single.is_empty() && many.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         progress("model: two layers beside the reference");
         let mut bench = Bench {
@@ -106,8 +111,9 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             kv: options.kv,
             rel_err: check::against_reference(backend, source.config(), options.kv)?,
             name: name.clone(),
+            profiles: options.profile.then(Vec::new),
         };
-        let longest = prefill.iter().copied().chain(single.iter().map(|(_, c)| c + STEPS.end + 2)).max();
+        let longest = prefill.iter().copied().chain(single.iter().map(|(_, c)| c + STEPS.end + 3)).max();
         let options = bench.options(longest.unwrap_or(1), 1);
         let mut model = source.load(backend, &options, progress)?;
         let mut rows = Vec::new();
@@ -121,10 +127,10 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         }
         for (sequences, context) in many {
             progress(&format!("model {} {sequences}", decode_case(context)));
-            model = model.with_options(&bench.options(context + STEPS.end + 2, sequences))?;
+            model = model.with_options(&bench.options(context + STEPS.end + 3, sequences))?;
             rows.push(bench.decode(&mut model, sequences, context)?);
         }
-        Ok(rows)
+        Ok((rows, bench.profiles.unwrap_or_default()))
     }
 }
 
@@ -188,7 +194,14 @@ impl<B: Timing + AllOps> Bench<'_, B> {
         let burst = step()?;
         let shape = format!("{sequences} x {context} keys");
         let measured = self.measured(&times, burst, sound, self.geometry.decode(sequences, context), shape);
-        Ok((format!("{} decode ctx{context}", self.name), sequences, measured))
+        let case = format!("{} decode ctx{context}", self.name);
+        if let Some(profiles) = &mut self.profiles {
+            let mut feeds: Vec<Feed<'_>> =
+                sessions.iter_mut().zip(next.chunks(1)).map(|(session, tokens)| Feed { session, tokens }).collect();
+            let times = model.time_step(&mut feeds)?;
+            profiles.push(Profile::new(case.clone(), sequences, measured.times.median, &times));
+        }
+        Ok((case, sequences, measured))
     }
 
     fn measured(&self, times: &[f64], burst: f64, sound: bool, work: Work, shape: String) -> Measured {

@@ -1,7 +1,7 @@
 //! What a bench found, row by row.
 
 use super::roof::Roof;
-use super::{Measured, Work};
+use super::{Measured, Profile, Work};
 use serde::{Deserialize, Serialize};
 
 /// Where and with what a bench ran.
@@ -96,6 +96,9 @@ pub struct Report {
     /// Rows whose result is wrong: op, case, tokens, error and what it may be.
     #[serde(default)]
     pub wrong: Vec<String>,
+    /// Decode steps of a model, taken apart.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
 }
 
 impl Measured {

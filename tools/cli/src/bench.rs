@@ -4,6 +4,7 @@ mod compare;
 mod goals;
 mod html;
 mod lines;
+mod profile;
 
 use crate::backends::{self, Choice, CudaArgs};
 use crate::output;
@@ -51,6 +52,9 @@ pub struct Args {
     /// Type of a model's KV cache: f32, bf16, f16 or f8e4m3 [default: that of its activations]
     #[arg(long, value_name = "TYPE", value_parser = backends::cache_type)]
     kv: Option<DType>,
+    /// Also say where a model's decode step spends its time, launch by launch
+    #[arg(long)]
+    profile: bool,
     /// Tokens of a call (sequences of a decode; of a model the prompt) [default: each row's own]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     tokens: Vec<usize>,
@@ -139,7 +143,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let missing = goals::unanswered(goals.unwrap_or_default(), &report, &args.backend, &options);
     let extra = Extra { goals, missing, before: before.as_ref(), flags: &flags(args, &options) };
     match args.format {
-        Format::Table => output::table(&lines::table(&report, &extra))?,
+        Format::Table => {
+            output::table(&lines::table(&report, &extra))?;
+            for profile in &report.profiles {
+                println!("\n{}", profile::heading(profile));
+                output::table(&profile::table(profile))?;
+            }
+        }
         Format::Md => print(&lines::markdown(&lines::table(&report, &extra)))?,
         Format::Csv => print(&lines::csv(&lines::table(&report, &extra)))?,
         Format::Json => output::json(&report)?,
@@ -167,7 +177,7 @@ fn model(args: &Args) -> Option<ModelOptions> {
         }
         (None, None) => return None,
     };
-    let usual = ModelOptions { kv: args.kv, ..ModelOptions::new(weights) };
+    let usual = ModelOptions { kv: args.kv, profile: args.profile, ..ModelOptions::new(weights) };
     let or = |given: &[usize], usual| if given.is_empty() { vec![usual] } else { given.to_vec() };
     let (batches, contexts) = (or(&args.batch, 1), or(&args.context, 512));
     let product = batches.iter().flat_map(|s| contexts.iter().map(|c| (*s, *c)));
@@ -187,6 +197,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         model.is_none() || args.variant.is_none(),
         "--variant is for rows of ops: a whole model chooses for each of its ops"
     );
+    anyhow::ensure!(model.is_some() || !args.profile, "--profile is for the rows of a model: --model or --synth");
     anyhow::ensure!(model.is_some() || args.kv.is_none(), "--kv is for the rows of a model: --model or --synth");
     // A model alone, unless ops are named.
     let ops = if model.is_some() && args.op.is_empty() { vec![MODEL.into()] } else { args.op.clone() };
