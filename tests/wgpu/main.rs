@@ -12,8 +12,8 @@ use dropless::testing::conform::Conform;
 use dropless::testing::random::Random;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Status, conform, present};
-use dropless::{Backend, DType, Error, Hint, Kernel, Runtime, Tensor, View, Wgpu};
-use std::sync::Arc;
+use dropless::{Backend, DType, Error, Hint, Kernel, Replay, Runtime, Tensor, View, Wgpu};
+use std::sync::{Arc, Mutex};
 
 fn device() -> Option<Wgpu> {
     present(Wgpu::new(0)).unwrap()
@@ -155,4 +155,39 @@ fn this_driver_passes_every_probe() {
 fn decoding_is_batch_invariant() {
     let Some(wgpu) = device() else { return };
     assert_eq!(conform::batch_invariant(&wgpu).unwrap(), Vec::<String>::new());
+}
+
+/// Launches alone are replayed: a copy between them is refused, not left out.
+#[test]
+fn recordings_are_of_kernels_alone() {
+    let Some(wgpu) = device() else { return };
+    let spec = EmbeddingSpec { tokens: 2, vocab: 3, dim: 4, table: DType::F32, out: DType::F32 };
+    let kernel = Kernel::plan(&wgpu, spec, Hint::default()).unwrap();
+    let ids: Vec<u8> = [2i32, 1].iter().flat_map(|id| id.to_le_bytes()).collect();
+    let ids = Tensor::<Wgpu>::from_bytes(&wgpu, DType::I32, &[2], &ids).unwrap();
+    let values: Vec<u8> = (0..12u8).flat_map(|n| f32::from(n).to_le_bytes()).collect();
+    let table = Tensor::<Wgpu>::from_bytes(&wgpu, DType::F32, &[3, 4], &values).unwrap();
+    let other = wgpu.alloc(4).unwrap();
+    let y = Mutex::new(Tensor::<Wgpu>::empty(&wgpu, DType::F32, &[2, 4]).unwrap());
+    let scratch = Mutex::new(Tensor::<Wgpu>::empty(&wgpu, DType::U8, &[0]).unwrap());
+    let embed = |encoder: &mut _| {
+        let (mut y, mut scratch) = (y.lock().unwrap(), scratch.lock().unwrap());
+        let args = EmbeddingArgs { ids: ids.view(), table: table.view(), y: y.view_mut(), status: None };
+        kernel.enqueue(&wgpu, args, scratch.view_mut(), encoder)
+    };
+    let recorded = wgpu.record(embed).unwrap();
+    for _ in 0..2 {
+        y.lock().unwrap().write_prefix(&wgpu, &[0; 32]).unwrap();
+        wgpu.replay(&recorded).unwrap();
+        assert_eq!(
+            y.lock().unwrap().read_prefix(&wgpu, &[2, 4]).unwrap().to_f64(),
+            [8.0, 9.0, 10.0, 11.0, 4.0, 5.0, 6.0, 7.0]
+        );
+    }
+    let clears = wgpu.record(|encoder| {
+        encoder.clear_buffer(&wgpu.mem(&other).buffer, 0, None);
+        embed(encoder)
+    });
+    let problem = clears.err().expect("refused").to_string();
+    assert!(problem.contains("calls of kernels, and nothing else"), "{problem}");
 }
