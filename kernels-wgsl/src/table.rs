@@ -23,6 +23,9 @@ const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/
 const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
 
+const ROPE: Kernel =
+    kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/head.wgsl", "rope/portable.wgsl");
+
 const ATTENTION: &[Kernel] = &[
     kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
     kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/pages.wgsl"),
@@ -199,18 +202,36 @@ pub const ARTIFACTS: &[Artifact] = &[
     ),
     small("moe_permute", &[kernel!("moe_permute": "include/faults.wgsl", "moe/permute.wgsl")]),
     small("moe_combine", &[kernel!("moe_combine": "include/faults.wgsl", "moe/combine.wgsl")]),
+    Artifact {
+        op: "kv_append",
+        variant: "together",
+        needs: &[],
+        relies: &[],
+        sizes: &[("THREADS", 128), ("BINDINGS", 13)],
+        kernels: &[
+            kernel!("kv_append": "include/faults.wgsl", "include/rotate.wgsl", "include/kv_store.wgsl", "rope/head.wgsl",
+            "kv_append/key.wgsl", "kv_append/value.wgsl", "kv_append/together.wgsl"),
+        ],
+    },
     small(
         "kv_append",
         &[
-            kernel!("kv_append_keys": "include/faults.wgsl", "include/rotate.wgsl", "include/kv_store.wgsl", "kv_append/keys.wgsl"),
-            kernel!("kv_append_values": "include/kv_store.wgsl", "kv_append/values.wgsl"),
-            kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/portable.wgsl"),
+            kernel!("kv_append_keys": "include/faults.wgsl", "include/rotate.wgsl", "include/kv_store.wgsl", "kv_append/key.wgsl",
+                "kv_append/keys.wgsl"),
+            kernel!("kv_append_values": "include/kv_store.wgsl", "kv_append/value.wgsl", "kv_append/values.wgsl"),
+            ROPE,
         ],
     ),
-    small("rope", &[kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/portable.wgsl")]),
+    small("rope", &[ROPE]),
     small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),
     small("swiglu", &[kernel!("swiglu_rows": "include/swiglu.wgsl", "swiglu/portable.wgsl")]),
-    small("argmax", &[kernel!("argmax": "include/rank.wgsl", "argmax/portable.wgsl")]),
+    small(
+        "argmax",
+        &[
+            kernel!("argmax_parts": "include/rank.wgsl", "argmax/best.wgsl", "argmax/parts.wgsl"),
+            kernel!("argmax": "include/rank.wgsl", "argmax/best.wgsl", "argmax/portable.wgsl"),
+        ],
+    ),
     small("embedding", &[kernel!("embedding": "include/faults.wgsl", "embedding/portable.wgsl")]),
 ];
 

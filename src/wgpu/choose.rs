@@ -53,6 +53,11 @@ impl<O: WgpuOp> Judge<O> for Capabilities {
         if bytes > most {
             return Err(format!("workgroups have {bytes} bytes of memory, the device gives {most}"));
         }
+        // Where a variant binds more than WebGPU's default.
+        let (bindings, most) = (artifact.size("BINDINGS"), self.limits.max_storage_buffers_per_shader_stage);
+        if bindings > most {
+            return Err(format!("kernels bind {bindings} operands, the device takes {most}"));
+        }
         let (wanted, (least, most)) = (artifact.size("SUBGROUP"), self.subgroups);
         if wanted != 1 && (least, most) != (wanted, wanted) {
             return Err(format!("made for subgroups of {wanted}, the device has {least} to {most}"));

@@ -1,5 +1,5 @@
-//! Rope and cache write of new tokens: keys, values and queries by themselves, for together they have more operands than WebGPU
-//! binds by default.
+//! Rope and cache write of new tokens: in one launch where a device binds as many operands; keys, values and queries by themselves
+//! within WebGPU's defaults.
 
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
@@ -27,8 +27,9 @@ impl Launch {
 }
 
 impl WgpuOp for KvAppendSpec {
-    fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
-        let rotation = |launch: Launch, x| launch.rotation(x, self.x, self.positions, self.head_dim, self.pairing);
+    fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+        let (table, scale) = ((self.positions, self.head_dim, self.pairing), self.scales.then_some(DType::F32));
+        let rotation = |launch: Launch, x| launch.operand("x", Kind::Reads(self.x), x).rotation(table);
         let store = |launch: Launch| {
             launch
                 .ints(["slots"])
@@ -36,17 +37,28 @@ impl WgpuOp for KvAppendSpec {
                 .consts([("SCALES", self.scales.into())])
                 .counts([("slots", self.store.slots())])
         };
-        let scale = self.scales.then_some(DType::F32);
-        let keys = store(rotation(Launch::new("kv_append_keys", self.tokens), "k"))
-            .reads_if("k_scale", scale)
-            .writes("k_cache", self.cache);
-        let values = store(Launch::new("kv_append_values", self.tokens))
-            .reads("v", self.x)
-            .reads_if("v_scale", scale)
-            .writes("v_cache", self.cache);
-        let queries = rotation(Launch::new("rope", if self.q_heads > 0 { self.tokens } else { 0 }), "q")
-            .operand("y", Kind::Writes(self.q_out), "q_out")
-            .sizes([("heads", self.q_heads)]);
-        Launches::of([keys, values, queries])
+        let keys = |launch: Launch| store(launch).reads_if("k_scale", scale).writes("k_cache", self.cache);
+        let values =
+            |launch: Launch| launch.reads("v", self.x).reads_if("v_scale", scale).writes("v_cache", self.cache);
+        let queries = |launch: Launch| launch.sizes([("heads", self.q_heads)]);
+        let rotated = Kind::Writes(self.q_out);
+        if artifact.variant == "together" {
+            let twos = self.head_dim.div_ceil(4);
+            let each = (self.q_heads + self.kv_heads) * twos + self.kv_heads * (self.head_dim / 2);
+            let blocks = each.div_ceil(artifact.size("THREADS") as usize);
+            let launch = keys(Launch::new("kv_append", self.tokens.saturating_mul(blocks)).rotation(table));
+            let launch = queries(values(launch.reads("k", self.x))).sizes([("blocks", blocks)]);
+            let launch = match self.q_heads {
+                0 => launch.without("q", Kind::Reads(self.x)).without("y", rotated),
+                _ => launch.reads("q", self.x).operand("y", rotated, "q_out"),
+            };
+            return Launches::of([launch]);
+        }
+        let tokens = if self.q_heads > 0 { self.tokens } else { 0 };
+        Launches::of([
+            keys(rotation(Launch::new("kv_append_keys", self.tokens), "k")),
+            values(store(Launch::new("kv_append_values", self.tokens))),
+            queries(rotation(Launch::new("rope", tokens), "q")).operand("y", rotated, "q_out"),
+        ])
     }
 }
