@@ -246,6 +246,7 @@ fn word_#(i: u32) -> u32 { return 0u; }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> { return vec4<f32>(); }
 fn rounded4_#(x: vec4<f32>) -> vec4<f32> { return x; }
 fn store_#(row: u32, col: u32, value: f32) {}
+fn store2_#(row: u32, col: u32, count: u32, values: vec2<f32>) {}
 fn store4_#(row: u32, col: u32, count: u32, values: vec4<f32>) {}
 "
         }
