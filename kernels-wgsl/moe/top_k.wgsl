@@ -5,8 +5,7 @@ const SOFTMAX_AFTER: u32 = 0u;
 const SOFTMAX_BEFORE: u32 = 1u; // else before, and renormalised
 
 var<workgroup> ranks: array<u32, MAX_EXPERTS>;
-var<workgroup> best: array<vec2<u32>, THREADS>; // rank, expert
-var<workgroup> chosen: array<vec2<u32>, MAX_TOP_K>;
+var<workgroup> chosen: array<vec2<u32>, MAX_TOP_K>; // rank, expert
 
 // exp(logit - top) of two ranks, the top one finite.
 fn exponential(rank: u32, top: u32) -> f32 {
@@ -14,31 +13,25 @@ fn exponential(rank: u32, top: u32) -> f32 {
     return exp(logit_of(rank) - logit_of(top));
 }
 
+// An expert's place is the number of better ones.
 fn route_token(t: u32, lane: u32) {
     for (var e = lane; e < p.experts; e += THREADS) { ranks[e] = rank_of(load_logits(t, e)); }
-    var over_all = 0.0;
-    for (var j = 0u; j < p.top_k; j++) {
-        var mine = vec2<u32>(0u, MAX_EXPERTS);
-        for (var e = lane; e < p.experts; e += THREADS) {
-            let other = vec2<u32>(ranks[e], e);
-            if (better(other, mine)) { mine = other; }
+    workgroupBarrier();
+    for (var e = lane; e < p.experts; e += THREADS) {
+        let mine = vec2<u32>(ranks[e], e);
+        var place = 0u;
+        for (var other = 0u; other < p.experts; other++) {
+            place += select(0u, 1u, better(vec2<u32>(ranks[other], other), mine));
         }
-        best[lane] = mine;
-        for (var step = THREADS / 2u; step > 0u; step /= 2u) {
-            workgroupBarrier();
-            if (lane < step && better(best[lane + step], best[lane])) { best[lane] = best[lane + step]; }
-        }
-        let choice = workgroupUniformLoad(&best[0]);
-        if (j == 0u && SCORE == SOFTMAX_BEFORE) {
-            var part = 0.0;
-            for (var e = lane; e < p.experts; e += THREADS) { part += exponential(ranks[e], choice.x); }
-            over_all = workgroup_sum(part, lane);
-        }
-        if (lane == 0u) { chosen[j] = choice; }
-        // The one that owns it takes it out.
-        if (choice.y % THREADS == lane) { ranks[choice.y] = 0u; }
+        if (place < p.top_k) { chosen[place] = mine; }
     }
     workgroupBarrier();
+    var over_all = 0.0;
+    if (SCORE == SOFTMAX_BEFORE) {
+        var part = 0.0;
+        for (var e = lane; e < p.experts; e += THREADS) { part += exponential(ranks[e], chosen[0].x); }
+        over_all = workgroup_sum(part, lane);
+    }
     if (lane >= p.top_k) { return; }
     let top = chosen[0].x;
     var sum = over_all;

@@ -223,6 +223,14 @@ pub const ARTIFACTS: &[Artifact] = &[
         ],
     ),
     small("rope", &[ROPE]),
+    Artifact {
+        op: "rms_norm",
+        variant: "held",
+        needs: &[],
+        relies: &[],
+        sizes: &[("THREADS", 256)],
+        kernels: &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/held.wgsl")],
+    },
     small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),
     small("swiglu", &[kernel!("swiglu_rows": "include/swiglu.wgsl", "swiglu/portable.wgsl")]),
     small(

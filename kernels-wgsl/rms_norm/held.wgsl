@@ -1,0 +1,27 @@
+// y = s / sqrt(mean(s^2) + eps) * weight, s = x or round(x + residual). A workgroup a row, of which each invocation holds EACH fours.
+
+@compute @workgroup_size(THREADS)
+fn rms_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = item_of(group);
+    if (row >= p.items) { return; }
+    var held = array<vec4<f32>, EACH>();
+    var squares = 0.0;
+    for (var i = 0u; i < EACH; i++) {
+        let col = (i * THREADS + lane) * 4u;
+        if (col >= p.dim) { continue; }
+        let count = p.dim - col;
+        var s = load4_x(row, col, count);
+        if (RESIDUAL == 1u) {
+            s = rounded4_sum(s + load4_residual(row, col, count));
+            store4_sum(row, col, count, s);
+        }
+        held[i] = s;
+        squares += dot(s, s);
+    }
+    let scale = 1.0 / sqrt(workgroup_sum(squares, lane) / f32(p.dim) + p.eps);
+    for (var i = 0u; i < EACH; i++) {
+        let col = (i * THREADS + lane) * 4u;
+        if (col >= p.dim) { continue; }
+        store4_y(row, col, p.dim - col, held[i] * scale * load4_weight(0u, col, p.dim - col));
+    }
+}
