@@ -5,6 +5,7 @@
 const LINE: u32 = FOURS + 1u; // padded against bank conflicts
 const TEAM: u32 = THREADS / BLOCK_M;
 const EACH: u32 = (FOURS + TEAM - 1u) / TEAM;
+const FETCHED: u32 = (BLOCK_N * FOURS + THREADS - 1u) / THREADS; // fours of a key or value that an invocation brings
 
 var<workgroup> q_tile: array<vec4<f32>, BLOCK_M * LINE>;
 var<workgroup> kv_tile: array<vec4<f32>, BLOCK_N * LINE>;
@@ -50,7 +51,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     if (item >= p.items) { return; }
     let split = i32(item) % p.splits;
     let kv_head = item / u32(p.splits) % p.kv_heads;
-    if (lane == 0u) { tile = find_tile(i32(item / u32(p.splits) / p.kv_heads)); }
+    if (lane == 0u) { tile = find_tile(i32(item / u32(p.splits) / p.kv_heads), item == 0u); }
     let t = workgroupUniformLoad(&tile);
     if (t.first < 0) { return; }
     var range = seen_by(t);
@@ -91,10 +92,17 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             if (j + i32(lane) < range.y) { slots[lane] = slot_of(t.s, j + i32(lane)); }
         }
         workgroupBarrier();
-        for (var i = lane; i < BLOCK_N * FOURS; i += THREADS) {
+        // Values are on their way while keys are scored.
+        var values = array<vec4<f32>, FETCHED>();
+        for (var n = 0u; n < FETCHED; n++) {
+            let i = n * THREADS + lane;
+            if (i >= BLOCK_N * FOURS) { break; }
             let slot = slots[i / FOURS];
             var k = vec4<f32>();
-            if (slot >= 0) { k = k_scale * key4(u32(slot), kv_head, i % FOURS * 4u); }
+            if (slot >= 0) {
+                k = k_scale * key4(u32(slot), kv_head, i % FOURS * 4u);
+                values[n] = v_scale * value4(u32(slot), kv_head, i % FOURS * 4u);
+            }
             kv_tile[i / FOURS * LINE + i % FOURS] = k;
         }
         workgroupBarrier();
@@ -105,11 +113,9 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         }
         workgroupBarrier();
         // Values take the place of the keys.
-        for (var i = lane; i < BLOCK_N * FOURS; i += THREADS) {
-            let slot = slots[i / FOURS];
-            var v = vec4<f32>();
-            if (slot >= 0) { v = v_scale * value4(u32(slot), kv_head, i % FOURS * 4u); }
-            kv_tile[i / FOURS * LINE + i % FOURS] = v;
+        for (var n = 0u; n < FETCHED; n++) {
+            let i = n * THREADS + lane;
+            if (i < BLOCK_N * FOURS) { kv_tile[i / FOURS * LINE + i % FOURS] = values[n]; }
         }
         let before = most;
         for (var n = 0u; n < BLOCK_N; n++) {

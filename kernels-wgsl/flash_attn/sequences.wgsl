@@ -1,18 +1,7 @@
 // Where each sequence's queries and keys are, and its first tile of rows: lengths and offsets clamped to what is there. One
 // workgroup; a row of `seqs` a sequence, and one with the number of tiles behind them. Then the scales of keys and values: with
 // those bound as well, the next kernel would have more operands than WebGPU binds by default.
-const CU_SEQLENS: u32 = 0u;
-const START_LEN: u32 = 1u;
-const BLOCK_TABLE: u32 = 2u; // else INDPTR
-
 var<workgroup> values: array<i32, THREADS>;
-
-// `value` clamped to least .. most, with the fault where that changes it.
-fn limited(value: i32, least: i32, most: i32, fault: u32) -> i32 {
-    let kept = clamp(value, least, most);
-    if (kept != value) { report(fault); }
-    return kept;
-}
 
 // The largest, or the sum, of the values of this lane and those before it. Values are never negative.
 fn scan(value: i32, lane: u32, adding: bool) -> i32 {
@@ -32,25 +21,6 @@ fn scan(value: i32, lane: u32, adding: bool) -> i32 {
 fn before(lane: u32, carry: i32) -> i32 {
     if (lane == 0u) { return carry; }
     return values[lane - 1u];
-}
-
-fn check_offset(raw: i32, earlier: i32, upper: i32) {
-    if (raw < max(earlier, 0) || raw > upper) { report(FAULT_OFFSETS); }
-}
-
-fn key_length(s: u32, first: i32, last: i32) -> i32 {
-    if (INDEX == CU_SEQLENS) { return limited(last - first, 0, p.most_keys, FAULT_LENGTH); }
-    if (INDEX == START_LEN) { return limited(int_k_len(s), 0, min(p.most_keys, p.upper - first), FAULT_LENGTH); }
-    if (INDEX == BLOCK_TABLE) { return limited(int_k_len(s), 0, p.most_keys, FAULT_LENGTH); }
-    let pages = last - first;
-    if (pages == 0) { return 0; }
-    let rest = limited(int_k_len(s), 1, p.page_size, FAULT_LENGTH);
-    // More whole pages than the most keys have: their product may leave 32 bits.
-    if (pages - 1 > p.most_keys / p.page_size) {
-        report(FAULT_LENGTH);
-        return p.most_keys;
-    }
-    return limited((pages - 1) * p.page_size + rest, 0, p.most_keys, FAULT_LENGTH);
 }
 
 @compute @workgroup_size(THREADS)

@@ -11,7 +11,7 @@ fn attention_combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let item = item_of(group);
     if (item >= p.items) { return; }
     let kv_head = item / BLOCK_M % p.kv_heads;
-    if (lane == 0u) { tile = find_tile(i32(item / BLOCK_M / p.kv_heads)); }
+    if (lane == 0u) { tile = find_tile(i32(item / BLOCK_M / p.kv_heads), false); }
     let t = workgroupUniformLoad(&tile);
     let row = t.first + i32(item % BLOCK_M);
     if (t.first < 0 || row >= t.s.q_len * p.heads_each) { return; }

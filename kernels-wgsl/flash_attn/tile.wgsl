@@ -5,21 +5,7 @@ const UNSEEN: f32 = -1.0; // in place of a probability, which is never negative
 const LSE_NONE: u32 = 0u;
 const LSE_WITH_SINK: u32 = 1u;
 
-struct Tile {
-    s: Sequence,
-    first: i32, // row; -1: behind the last tile
-}
-
 var<workgroup> tile: Tile;
-
-fn find_tile(index: i32) -> Tile {
-    var s = 0u;
-    for (var step = p.first_step; step > 0u; step /= 2u) {
-        if (s + step < p.sequences && int_seqs((s + step) * 8u + 4u) <= index) { s += step; }
-    }
-    let first = (index - int_seqs(s * 8u + 4u)) * i32(BLOCK_M);
-    return Tile(sequence(s), select(-1, first, index < int_seqs(p.sequences * 8u + 4u)));
-}
 
 // Keys that some row of the tile sees.
 fn seen_by(t: Tile) -> vec2<i32> {

@@ -1,4 +1,4 @@
-// A sequence as `attention_sequences` left it.
+// A sequence: where its queries and keys are.
 struct Sequence {
     id: u32,
     q_first: i32,
@@ -7,8 +7,10 @@ struct Sequence {
     k_len: i32,
 }
 
-fn sequence(s: u32) -> Sequence {
-    return Sequence(s, int_seqs(s * 8u), int_seqs(s * 8u + 1u), int_seqs(s * 8u + 2u), int_seqs(s * 8u + 3u));
+// BLOCK_M rows of it.
+struct Tile {
+    s: Sequence,
+    first: i32, // row; -1: behind the last tile
 }
 
 // Keys that query row r sees: from the first to before the last.

@@ -27,10 +27,20 @@ const ROPE: Kernel =
     kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/head.wgsl", "rope/portable.wgsl");
 
 const ATTENTION: &[Kernel] = &[
-    kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/sequences.wgsl"),
-    kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/pages.wgsl"),
-    kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
-    kernel!("attention_combine": "include/sequence.wgsl", "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
+    kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/lengths.wgsl", "flash_attn/sequences.wgsl"),
+    kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/pages.wgsl"),
+    kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
+        "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
+    kernel!("attention_combine": "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl", "flash_attn/tile.wgsl",
+        "flash_attn/split.wgsl"),
+];
+const ATTENTION_OF_FEW: &[Kernel] = &[
+    kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl", "flash_attn/find_few.wgsl",
+        "flash_attn/pages.wgsl"),
+    kernel!("flash_attn": "include/faults.wgsl", "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl",
+        "flash_attn/find_few.wgsl", "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
+    kernel!("attention_combine": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl", "flash_attn/find_few.wgsl",
+        "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
 ];
 
 /// Every probe.
@@ -162,6 +172,14 @@ pub const ARTIFACTS: &[Artifact] = &[
                 "grouped_gemm/weights.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/portable.wgsl"),
             COMBINE,
         ],
+    },
+    Artifact {
+        op: "flash_attn",
+        variant: "few",
+        needs: &[],
+        relies: &[],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
+        kernels: ATTENTION_OF_FEW,
     },
     Artifact {
         op: "flash_attn",

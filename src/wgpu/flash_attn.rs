@@ -9,6 +9,8 @@ use crate::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
 
+/// Sequences that every workgroup may go through.
+const MOST_FEW: usize = 8;
 /// Words of a row of `seqs`.
 const SEQUENCE: usize = 8;
 /// Parts that keys are shared in, at most: split.wgsl has room for them.
@@ -51,53 +53,59 @@ impl FlashAttnSpec {
         held.min(self.max_k_len)
     }
 
-    /// What include/sequence.wgsl reads.
-    fn sequences(&self, launch: Launch, scratch: usize) -> Launch {
+    /// What include/sequence.wgsl reads, and what finds sequences: a table that a launch before left, or their lengths.
+    fn sequences(&self, launch: Launch, from: &Found) -> Launch {
         let pages = if let KvStore::Paged { pages, .. } = self.store { pages } else { 0 };
         let index = Index::new(&self.index);
-        launch
-            .scratch("seqs", Kind::Ints, 0..scratch, 0)
+        let launch = launch
             .ints_if("pages", index.pages)
             .consts([("INDEX", index.kind), ("CAUSAL", (self.mask != Mask::Bidirectional).into())])
             .counts([("window", self.mask.window().map_or(0, |w| w.min(MOST))), ("pages", pages)])
+            .counts([("heads_each", self.heads_each())])
+            .sizes([("sequences", self.sequences)]);
+        match from {
+            Found::Listed(bytes) => launch.scratch("seqs", Kind::Ints, bytes.clone(), 0),
+            Found::Each => self.lengths(launch).without("seqs", Kind::Ints),
+        }
     }
 
-    /// Clamps lengths and offsets, counts tiles, reports what is wrong with them.
-    fn find_sequences(&self, scratch: usize) -> Launch {
+    /// What flash_attn/lengths.wgsl reads, but the size of pages.
+    fn lengths(&self, launch: Launch) -> Launch {
         let index = Index::new(&self.index);
-        let (page_size, upper) = match (self.store, self.index) {
-            (KvStore::Paged { page_size, .. }, KvIndex::Indptr { entries }) => (page_size, entries),
-            (KvStore::Paged { page_size, .. }, _) => (page_size, 0),
-            _ => (1, self.store.slots()),
+        let upper = match (self.store, self.index) {
+            (KvStore::Paged { .. }, KvIndex::Indptr { entries }) => entries,
+            (KvStore::Paged { .. }, _) => 0,
+            _ => self.store.slots(),
         };
-        Launch::new("attention_sequences", 1)
+        launch
             .ints(["cu_seqlens_q"])
             .ints_if("k_first", index.first)
             .ints_if("k_len", index.len)
-            .scratch("seqs", Kind::Ints, 0..scratch, 0)
+            .counts([("q_tokens", self.q_tokens), ("max_q_len", self.max_q_len)])
+            .counts([("most_keys", self.most_keys()), ("upper", upper)])
+    }
+
+    fn page_size(&self) -> usize {
+        if let KvStore::Paged { page_size, .. } = self.store { page_size } else { 1 }
+    }
+
+    /// Clamps lengths and offsets, counts tiles, reports what is wrong with them.
+    fn find_sequences(&self, table: &Range<usize>) -> Launch {
+        self.lengths(Launch::new("attention_sequences", 1))
+            .scratch("seqs", Kind::Ints, table.clone(), 0)
             .status()
             .reads_if("k_scale", self.scales())
             .reads_if("v_scale", self.scales())
-            .consts([("INDEX", index.kind), ("SCALES", self.kv_scales.into())])
-            .sizes([("sequences", self.sequences), ("kv_heads", self.kv_heads)])
-            .counts([
-                ("q_tokens", self.q_tokens),
-                ("max_q_len", self.max_q_len),
-                ("most_keys", self.most_keys()),
-                ("upper", upper),
-                ("page_size", page_size),
-                ("heads_each", self.heads_each()),
-            ])
+            .consts([("INDEX", Index::new(&self.index).kind), ("SCALES", self.kv_scales.into())])
+            .sizes([("sequences", self.sequences), ("kv_heads", self.kv_heads), ("page_size", self.page_size())])
+            .counts([("heads_each", self.heads_each())])
     }
 
     /// Reports pages that are not there.
-    fn check_pages(&self, scratch: usize) -> Launch {
-        let (sequences, page_size) = match self.store {
-            KvStore::Paged { page_size, .. } => (self.sequences, page_size),
-            KvStore::Packed { .. } => (0, 1),
-        };
-        let launch = Launch::new("attention_pages", sequences).status().sizes([("page_size", page_size)]);
-        self.sequences(launch, scratch).only_reports()
+    fn check_pages(&self, from: &Found) -> Launch {
+        let paged = matches!(self.store, KvStore::Paged { .. });
+        let launch = Launch::new("attention_pages", if paged { self.sequences } else { 0 });
+        self.sequences(launch.status().sizes([("page_size", self.page_size())]), from).only_reports()
     }
 
     /// Most tiles: every sequence may have one that is not full.
@@ -115,7 +123,7 @@ impl FlashAttnSpec {
     }
 
     /// What flash_attn/tile.wgsl reads.
-    fn tiled(&self, launch: Launch, splits: usize, scratch: usize) -> Launch {
+    fn tiled(&self, launch: Launch, splits: usize, from: &Found) -> Launch {
         let launch = launch
             .consts([
                 ("HEAD_DIM", self.head_dim as u32),
@@ -123,12 +131,11 @@ impl FlashAttnSpec {
                 ("LSE", self.lse as u32),
             ])
             .sizes([
-                ("sequences", self.sequences),
                 ("first_step", self.sequences.next_power_of_two()),
                 ("minus_infinity", f32::NEG_INFINITY.to_bits() as usize),
             ])
-            .counts([("heads_each", self.heads_each()), ("splits", splits)]);
-        self.sequences(launch, scratch)
+            .counts([("splits", splits)]);
+        self.sequences(launch, from)
     }
 
     /// What becomes of a row.
@@ -142,7 +149,7 @@ impl FlashAttnSpec {
         self.head_dim.next_multiple_of(4) + 4
     }
 
-    fn attend(&self, block_m: usize, splits: usize, scratch: usize, partials: Option<Range<usize>>) -> Launch {
+    fn attend(&self, block_m: usize, splits: usize, from: &Found, partials: Option<Range<usize>>) -> Launch {
         let items = self.tiles(block_m).saturating_mul(self.kv_heads).saturating_mul(splits);
         let launch = Launch::new("flash_attn", items).reads("q", self.q).reads("k", self.kv).reads("v", self.kv);
         let real = Kind::Writes(DType::F32);
@@ -156,16 +163,26 @@ impl FlashAttnSpec {
         };
         let launch = launch.store(&self.store, self.kv_heads, self.head_dim);
         let launch = launch.consts([("SCALES", self.kv_scales.into())]).reals([("sm_scale", self.sm_scale.0)]);
-        self.tiled(launch, splits, scratch)
+        let launch = if let Found::Each = from { launch.status() } else { launch };
+        self.tiled(launch, splits, from)
     }
 
-    fn combine(&self, block_m: usize, splits: usize, scratch: usize, partials: Range<usize>) -> Launch {
+    fn combine(&self, block_m: usize, splits: usize, from: &Found, partials: Range<usize>) -> Launch {
         let items = self.tiles(block_m).saturating_mul(self.kv_heads).saturating_mul(block_m);
         let launch = Launch::new("attention_combine", items);
         let launch = launch.scratch("partials", Kind::Reads(DType::F32), partials, self.partial_row());
         let launch = self.results(launch).sizes([("kv_heads", self.kv_heads), ("dim", self.head_dim)]);
-        self.tiled(launch, splits, scratch)
+        let launch = launch.without("status", Kind::Status).sizes([("page_size", self.page_size())]);
+        self.tiled(launch, splits, from)
     }
+}
+
+/// Where a kernel has sequences from.
+enum Found {
+    /// Bytes of the scratch.
+    Listed(Range<usize>),
+    /// Each workgroup goes through their lengths.
+    Each,
 }
 
 /// The operands that find keys, under the names of the kernels.
@@ -201,12 +218,27 @@ impl WgpuOp for FlashAttnSpec {
         Ok(())
     }
 
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        if artifact.variant != "few" {
+            return Ok(());
+        }
+        if self.sequences > MOST_FEW {
+            return Err(format!("takes up to {MOST_FEW} sequences, these are {}", self.sequences));
+        }
+        match (self.index, self.kv_scales) {
+            _ if self.q_tokens == 0 => Err("without queries nothing would look at the lengths".into()),
+            (_, true) => Err("with scales of keys and values it would bind too much".into()),
+            (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
+            _ => Err("takes keys by a block table, or by start and length".into()),
+        }
+    }
+
     /// Where tiles alone keep a device busy, putting parts together only costs.
     fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
         let groups = self.tiles(self.blocks(artifact).0).saturating_mul(self.kv_heads);
         match (artifact.variant, self.splits) {
-            ("split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
-            ("split", None) if groups > ENOUGH_GROUPS => {
+            ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
+            ("few" | "split", None) if groups > ENOUGH_GROUPS => {
                 Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
             }
             _ => Ok(()),
@@ -214,20 +246,27 @@ impl WgpuOp for FlashAttnSpec {
     }
 
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
-        let scales = if self.kv_scales { 2 * self.kv_heads } else { 0 };
-        let scratch = (((self.sequences + 1) * SEQUENCE + scales) * 4).next_multiple_of(256);
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
-        let mut list = vec![blocks(self.find_sequences(scratch)), self.check_pages(scratch)];
+        let (mut list, mut scratch) = (Vec::new(), 0);
+        let from = if artifact.variant == "few" {
+            Found::Each
+        } else {
+            let scales = if self.kv_scales { 2 * self.kv_heads } else { 0 };
+            scratch = (((self.sequences + 1) * SEQUENCE + scales) * 4).next_multiple_of(256);
+            list.push(blocks(self.find_sequences(&(0..scratch))));
+            Found::Listed(0..scratch)
+        };
+        list.push(blocks(self.check_pages(&from)));
         if artifact.size("SPLIT") == 0 {
-            list.push(blocks(self.attend(block_m, 1, scratch, None)));
+            list.push(blocks(self.attend(block_m, 1, &from, None)));
             return Ok(Launches { list, scratch });
         }
         let splits = self.splits(block_m);
         let rows = self.q_tokens.saturating_mul(self.q_heads).saturating_mul(splits);
         let end = rows.saturating_mul(self.partial_row() * 4).saturating_add(scratch);
-        list.push(blocks(self.attend(block_m, splits, scratch, Some(scratch..end))));
-        list.push(blocks(self.combine(block_m, splits, scratch, scratch..end)));
+        list.push(blocks(self.attend(block_m, splits, &from, Some(scratch..end))));
+        list.push(blocks(self.combine(block_m, splits, &from, scratch..end)));
         Ok(Launches { list, scratch: end })
     }
 }
