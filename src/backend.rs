@@ -14,7 +14,7 @@ mod tuned;
 pub use choose::Choice;
 pub use explain::{Explain, Explanation, Rejected};
 pub use memory::{Constant, Tensor};
-pub use replay::Replay;
+pub use replay::{Fetch, Replay};
 pub use timing::{LaunchTime, Timing};
 pub use tuned::{Class, Tuned, TunedRow};
 

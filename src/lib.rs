@@ -26,8 +26,8 @@ pub mod wgpu;
 #[cfg(feature = "wgpu")]
 pub use crate::wgpu::Wgpu;
 pub use backend::{
-    Backend, Constant, Explain, Explanation, Hint, HostBytes, LaunchTime, Provide, Replay, Runtime, Scratch, Tensor,
-    Timing,
+    Backend, Constant, Explain, Explanation, Fetch, Hint, HostBytes, LaunchTime, Provide, Replay, Runtime, Scratch,
+    Tensor, Timing,
 };
 pub use cpu::Cpu;
 #[cfg(feature = "cuda")]

@@ -1,6 +1,6 @@
 //! Owned tensors on any backend with a [`Runtime`].
 
-use super::{HostBytes, Runtime};
+use super::{Fetch, HostBytes, Replay, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -92,6 +92,17 @@ impl<B: Runtime> Tensor<B> {
         let mut out = vec![0; self.check_prefix(shape)? * self.dtype.bytes()];
         backend.read(&self.buffer, 0, &mut out)?;
         HostTensor::new(self.dtype, shape, out.into())
+    }
+
+    /// The bytes of the first elements, as everything submitted so far leaves them.
+    ///
+    /// # Errors
+    /// As [`Tensor::prefix`] and [`Replay::fetch`].
+    pub fn fetch_prefix(&self, backend: &B, shape: &[usize]) -> Result<Fetch, Error>
+    where
+        B: Replay,
+    {
+        backend.fetch(&self.buffer, 0, self.check_prefix(shape)? * self.dtype.bytes())
     }
 
     fn check_prefix(&self, shape: &[usize]) -> Result<usize, Error> {

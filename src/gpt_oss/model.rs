@@ -3,6 +3,7 @@
 //! Weights stay as the checkpoint stores them (MXFP4 experts, bf16 the rest). Kernels are planned once for each row count;
 //! activations and the cache live in buffers allocated once, for the largest chunk and the most sequences.
 
+mod ahead;
 mod cache;
 mod chunks;
 mod decode;
@@ -27,12 +28,13 @@ use crate::error::Error;
 use crate::host::HostTensor;
 use crate::kernel::{AllOps, Kernel};
 use crate::op::GroupedGemmSpec;
+use ahead::Ahead;
 use cache::Seats;
 use dims::{Dims, Rows};
 use source::Source;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use step::Step;
+use step::{Ids, Step};
 use weights::Weights;
 use workspace::Workspace;
 
@@ -88,7 +90,8 @@ pub struct Model<B: Replay + AllOps> {
     /// Of the steps and heads; recorded steps have their own, because this one grows.
     scratch: Tensor<B>,
     /// By sequences.
-    decodes: BTreeMap<usize, B::Recorded<'static>>,
+    decodes: BTreeMap<(usize, Ids), B::Recorded<'static>>,
+    ahead: Option<Ahead>,
 }
 
 impl<B: Replay + AllOps> Model<B> {
@@ -160,6 +163,7 @@ impl<B: Replay + AllOps> Model<B> {
             steps: BTreeMap::new(),
             heads: BTreeMap::new(),
             decodes: BTreeMap::new(),
+            ahead: None,
         })
     }
 

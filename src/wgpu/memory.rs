@@ -61,6 +61,11 @@ pub(super) fn whole_words(
 }
 
 impl WgpuBuffer {
+    /// What has these bytes.
+    pub(super) fn holds(&self, offset: usize, len: usize) -> Result<&wgpu::Buffer, Error> {
+        self.check(offset, len).map(|()| &self.buffer)
+    }
+
     fn check(&self, offset: usize, len: usize) -> Result<(), Error> {
         match offset.checked_add(len) {
             Some(end) if end <= self.bytes => Ok(()),
@@ -92,23 +97,45 @@ impl Wgpu {
         waited.map(|_| ()).map_err(|e| said("waiting for the device", e))
     }
 
-    /// Whole words of a buffer, after all submitted work.
-    pub(super) fn read_words(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u8]) -> Result<(), Error> {
-        let staging = self.create(into.len(), wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)?;
-        let (device, (sender, receiver)) = (&self.device.device, mpsc::channel());
-        caught(device, "reading a buffer", || {
+    /// Submits a copy of whole words of a buffer.
+    pub(super) fn copy_out(&self, buffer: &wgpu::Buffer, offset: usize, bytes: usize) -> Result<Copied, Error> {
+        let staging = self.create(bytes, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)?;
+        let (device, (sender, mapped)) = (&self.device.device, mpsc::channel());
+        let submitted = caught(device, "reading a buffer", || {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, offset as u64, &staging, 0, into.len() as u64);
-            self.device.queue.submit([encoder.finish()]);
+            encoder.copy_buffer_to_buffer(buffer, offset as u64, &staging, 0, bytes as u64);
+            let submitted = self.device.queue.submit([encoder.finish()]);
             staging.slice(..).map_async(wgpu::MapMode::Read, move |done| {
-                // The receiver outlives the wait below.
+                // Nobody may wait for it.
                 let _ = sender.send(done);
             });
+            submitted
         })?;
-        self.finish()?;
-        let mapped = receiver.recv().map_err(|e| said("mapping a buffer", e))?;
+        Ok(Copied { device: device.clone(), staging, submitted, mapped })
+    }
+
+    /// Whole words of a buffer, after all submitted work.
+    pub(super) fn read_words(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u8]) -> Result<(), Error> {
+        self.copy_out(buffer, offset, into.len())?.wait(into)
+    }
+}
+
+/// A copy on its way to the host.
+pub(super) struct Copied {
+    device: wgpu::Device,
+    staging: wgpu::Buffer,
+    submitted: wgpu::SubmissionIndex,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Copied {
+    /// Waits for it, and for nothing that was submitted later. `into` is as long as it is.
+    pub(super) fn wait(self, into: &mut [u8]) -> Result<(), Error> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(self.submitted), timeout: None };
+        self.device.poll(wait).map_err(|e| said("waiting for the device", e))?;
+        let mapped = self.mapped.recv().map_err(|e| said("mapping a buffer", e))?;
         mapped.map_err(|e| said("mapping a buffer", e))?;
-        let view = staging.slice(..).get_mapped_range().map_err(|e| said("mapping a buffer", e))?;
+        let view = self.staging.slice(..).get_mapped_range().map_err(|e| said("mapping a buffer", e))?;
         into.copy_from_slice(&view);
         Ok(())
     }

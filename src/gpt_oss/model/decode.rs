@@ -2,7 +2,7 @@
 //! to step (ids, positions, slots, lengths, pages) is on the device, in [`Indices`](super::workspace::Indices).
 
 use super::dims::Rows;
-use super::step::{self, Pass, Step, plan_head};
+use super::step::{self, Ids, Pass, Step, plan_head};
 use super::{Feed, Model, Parts};
 use crate::backend::{Hint, LaunchTime, Replay, Tensor, Timing};
 use crate::dtype::DType;
@@ -20,6 +20,7 @@ pub(super) fn record<B: Replay + AllOps>(
     backend: &Arc<B>,
     parts: &Arc<Parts<B>>,
     sequences: usize,
+    ids: Ids,
 ) -> Result<B::Recorded<'static>, Error> {
     let step = Step::plan(&**backend, &parts.dims, Rows { tokens: sequences, sequences, longest: 1 })?;
     let head = plan_head(&**backend, &parts.dims, sequences)?;
@@ -32,7 +33,7 @@ pub(super) fn record<B: Replay + AllOps>(
         let (mut work, mut scratch) = (parts.work(), scratch.lock().unwrap_or_else(PoisonError::into_inner));
         let (backend, work, scratch) = (&*own, &mut *work, &mut *scratch);
         let mut pass = Pass { backend, parts: &parts, step: &step, work, scratch, queue };
-        pass.embed()?;
+        pass.embed(ids)?;
         for n in 0..parts.weights.layers.len() {
             pass.attend(n)?;
             pass.mix(n, false)?;
@@ -59,9 +60,10 @@ impl<B: Timing + AllOps> Model<B> {
     /// As [`Model::next_tokens`]; [`Error::Input`] for other than one token each.
     pub fn time_step(&mut self, batch: &mut [Feed<'_>]) -> Result<StepTimes, Error> {
         self.next_tokens(batch)?;
-        let recorded = self.decodes.get(&batch.len());
+        // Some step again, behind the last one: what it writes there is written again before it is read.
+        self.ahead = None;
+        let recorded = self.decodes.get(&(batch.len(), Ids::Given));
         let recorded = recorded.ok_or_else(|| Error::input("batch", "must be of one token each"))?;
-        // The same tokens at the same places again: nothing changes.
         let mut times = self.backend.time(recorded, TIMED)?;
         times.sort_by(f64::total_cmp);
         let device = times.get(times.len() / 2).copied().unwrap_or_default();

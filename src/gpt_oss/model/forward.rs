@@ -1,11 +1,12 @@
 //! The forward pass.
 
+use super::Model;
+use super::ahead::of;
 use super::cache::Session;
 use super::chunks::{Span, chunks};
 use super::dims::Rows;
-use super::step::{Pass, Step, head, plan_head};
+use super::step::{Ids, Pass, Step, head, plan_head};
 use super::workspace::{HEAD_ROWS, Next, Workspace};
-use super::{Model, decode};
 use crate::backend::{Replay, Scratch, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
@@ -71,9 +72,13 @@ impl<B: Replay + AllOps> Model<B> {
     /// does not fit; else as the kernels. After an error sequences are as long as before, or hold whole chunks more.
     pub fn forward_batch(&mut self, batch: &mut [Feed<'_>], mut want: Forward<'_>) -> Result<HostTensor, Error> {
         self.check(batch, want.routing)?;
+        self.ahead = None;
         let total = batch.iter().map(|feed| feed.tokens.len()).sum::<usize>();
         if total == batch.len() && want.routing.is_none() && want.record.is_none() {
-            self.decode(batch)?;
+            self.decode(&of(batch), Ids::Given)?;
+            for Feed { session, .. } in batch.iter_mut() {
+                session.len += 1;
+            }
             let shape = [batch.len(), self.parts.dims.config.vocab];
             return self.parts.work().logits.read_prefix(&*self.backend, &shape);
         }
@@ -119,14 +124,7 @@ impl<B: Replay + AllOps> Model<B> {
             return logits.chunks_exact(self.parts.dims.config.vocab).map(|row| greedy.next(row)).collect();
         }
         self.check(batch, None)?;
-        self.decode(batch)?;
-        let picked = self.parts.work().picked.read_prefix(&*self.backend, &[batch.len()])?.to_i32();
-        let id = |(sequence, id): (usize, i32)| {
-            let problem =
-                || Error::input(format!("logits of sequence {sequence}"), "hold NaN or +inf: no token can be chosen");
-            u32::try_from(id).map_err(|_| problem())
-        };
-        picked.unwrap_or_default().into_iter().enumerate().map(id).collect()
+        self.pick(batch)
     }
 
     fn check(&self, batch: &[Feed<'_>], routing: Option<&[i32]>) -> Result<(), Error> {
@@ -162,23 +160,6 @@ impl<B: Replay + AllOps> Model<B> {
         }
     }
 
-    /// One token of each sequence, replayed: logits and the greedy choice are on the device then.
-    fn decode(&mut self, batch: &mut [Feed<'_>]) -> Result<(), Error> {
-        let Model { backend, parts, decodes, .. } = self;
-        let recorded = match decodes.entry(batch.len()) {
-            Entry::Occupied(known) => &*known.into_mut(),
-            Entry::Vacant(new) => &*new.insert(decode::record(backend, parts, batch.len())?),
-        };
-        let next = batch.iter().map(|f| Next { seat: f.session.seat, len: f.session.len, tokens: f.tokens });
-        let next: Vec<Next<'_>> = next.collect();
-        parts.work().indices.write(&**backend, &parts.dims, &next)?;
-        backend.replay(recorded)?;
-        for Feed { session, .. } in batch {
-            session.len += 1;
-        }
-        Ok(())
-    }
-
     /// All layers and the final norm, over one chunk.
     fn layers(
         &mut self,
@@ -205,7 +186,7 @@ impl<B: Replay + AllOps> Model<B> {
             Some(record) => tensor.read_prefix(backend, &[tokens, width]).map(|host| record(name, host)),
             None => Ok(()),
         };
-        run(work, &|pass| pass.embed())?;
+        run(work, &|pass| pass.embed(Ids::Given))?;
         put("embed", &work.x[work.current], dims.config.hidden)?;
         for n in 0..dims.layer_paging.len() {
             run(work, &|pass| pass.attend(n))?;

@@ -36,6 +36,15 @@ enum Norm {
     WithResidual,
 }
 
+/// Which tokens a step embeds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ids {
+    /// Those of the indices.
+    Given,
+    /// What the step before chose.
+    Picked,
+}
+
 /// The work of one call: a step's kernels, what they run on, what they record into.
 pub(super) struct Pass<'a, 'q, B: Runtime + AllOps> {
     pub(super) backend: &'a B,
@@ -96,10 +105,13 @@ impl<B: Runtime + AllOps> Step<B> {
 }
 
 impl<B: Runtime + AllOps> Pass<'_, '_, B> {
-    pub(super) fn embed(&mut self) -> Result<(), Error> {
+    pub(super) fn embed(&mut self, ids: Ids) -> Result<(), Error> {
         let Pass { backend, parts, step, work, .. } = self;
         work.current = 0;
-        let ids = work.indices.get(step.rows, Index::Ids)?;
+        let ids = match ids {
+            Ids::Given => work.indices.get(step.rows, Index::Ids)?,
+            Ids::Picked => work.picked.prefix(&[step.rows.tokens])?,
+        };
         let y = work.x[0].prefix_mut(&[step.rows.tokens, parts.dims.config.hidden])?;
         let args = EmbeddingArgs { ids, table: parts.weights.embedding.view(), y, status: None };
         step.embedding.enqueue(backend, args, self.scratch.view_mut(), self.queue)
