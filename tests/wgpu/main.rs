@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod ahead;
 mod matrices;
 
 use common::assert_all_passed;
