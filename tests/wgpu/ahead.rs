@@ -38,7 +38,7 @@ fn chosen_without(model: &mut Model<Wgpu>, tokens: &[u32], count: usize) -> Vec<
 #[test]
 fn running_ahead_changes_nothing() {
     let Some(wgpu) = device() else { return };
-    let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Prepacked, 3).unwrap();
+    let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Hf, 3).unwrap();
     let options = Options { activations: DType::F32, kv: None, max_context: 12, max_chunk: 16, max_sequences: 2 };
     let mut model = Model::random(Arc::new(wgpu), &weights, &options, &mut |_| {}).unwrap();
     // The second sequence leaves what was chosen for another token, as the third does right away; each takes the seat of the
