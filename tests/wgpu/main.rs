@@ -1,9 +1,9 @@
 //! The wgpu backend on whatever adapter is here. Without one these tests say so and pass, unless DROPLESS_REQUIRE names wgpu.
 #![cfg(all(feature = "wgpu", feature = "testing"))]
 
+mod ahead;
 #[path = "../common/mod.rs"]
 mod common;
-mod ahead;
 mod matrices;
 
 use common::assert_all_passed;

@@ -59,3 +59,20 @@ impl Profile {
         Profile { case, tokens, us, device_us: times.device * 1e6, launches }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::LaunchTime;
+
+    #[test]
+    fn launches_of_a_kernel_and_a_size_come_together() {
+        let launch = |kernel, workgroups, seconds| LaunchTime { op: "rms_norm", kernel, workgroups, seconds };
+        let launches = vec![launch("a", 1, 2e-6), launch("b", 1, 1e-6), launch("a", 2, 4e-6), launch("a", 1, 3e-6)];
+        let profile = Profile::new("case".into(), 1, 20.0, &StepTimes { device: 15e-6, launches });
+        let found: Vec<_> =
+            profile.launches.iter().map(|l| (l.kernel.as_str(), l.workgroups, l.count, l.us.round() as u32)).collect();
+        assert_eq!(found, [("a", 1, 2, 5), ("b", 1, 1, 1), ("a", 2, 1, 4)]);
+        assert_eq!((profile.us, profile.device_us.round()), (20.0, 15.0));
+    }
+}
