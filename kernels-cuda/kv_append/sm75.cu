@@ -27,8 +27,8 @@ __device__ __forceinline__ void rotate_parts(const Rotation& r, int position, in
 }
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) kv_append(const __grid_constant__ KvAppendParams p) {
+    allow_successor(); // the next one's weights come meanwhile
     wait_for_predecessor();
-    allow_successor();
     const int chunks = (p.rotation.half + 7) / 8, dim = p.store.dim;
     const int items = (p.q_heads + 2 * p.store.heads) * chunks; // the chooser keeps it within an int
     for (long long t = blockIdx.x; t < p.tokens; t += gridDim.x) {

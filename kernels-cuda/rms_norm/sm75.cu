@@ -6,8 +6,8 @@
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) rms_norm(const __grid_constant__ RmsNormParams p) {
     __shared__ float partial[WARPS];
     const long long first = threadIdx.x * 8, step = 32 * WARPS * 8;
+    allow_successor(); // the next one's weights come meanwhile
     wait_for_predecessor();
-    allow_successor();
     float s[8], weight[8];
     for (long long row = blockIdx.x; row < p.rows; row += gridDim.x) {
         float squares = 0.0f;

@@ -375,6 +375,11 @@ __device__ __forceinline__ void wait_for_predecessor() {
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+__device__ __forceinline__ void wait_behind_loads(bool always) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0; @p bra over_%=; griddepcontrol.wait; over_%=: }" ::"r"(unsigned(always)) : "memory");
+#endif
+}
 __device__ __forceinline__ void allow_successor() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -399,8 +404,8 @@ __device__ __forceinline__ void rotate_parts(const Rotation& r, int position, in
     interleave(pairs, x.a, x.b);
 }
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) kv_append(const __grid_constant__ KvAppendParams p) {
+    allow_successor(); // the next one's weights come meanwhile
     wait_for_predecessor();
-    allow_successor();
     const int chunks = (p.rotation.half + 7) / 8, dim = p.store.dim;
     const int items = (p.q_heads + 2 * p.store.heads) * chunks; // the chooser keeps it within an int
     for (long long t = blockIdx.x; t < p.tokens; t += gridDim.x) {

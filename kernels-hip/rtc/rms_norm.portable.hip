@@ -259,6 +259,11 @@ __device__ __forceinline__ void wait_for_predecessor() {
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+__device__ __forceinline__ void wait_behind_loads(bool always) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0; @p bra over_%=; griddepcontrol.wait; over_%=: }" ::"r"(unsigned(always)) : "memory");
+#endif
+}
 __device__ __forceinline__ void allow_successor() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -310,8 +315,8 @@ __device__ __forceinline__ float block_sum(float value, float (&partial)[WARP_CO
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) rms_norm(const __grid_constant__ RmsNormParams p) {
     __shared__ float partial[WARPS];
     const long long first = threadIdx.x * 8, step = 32 * WARPS * 8;
+    allow_successor(); // the next one's weights come meanwhile
     wait_for_predecessor();
-    allow_successor();
     float s[8], weight[8];
     for (long long row = blockIdx.x; row < p.rows; row += gridDim.x) {
         float squares = 0.0f;

@@ -1,6 +1,7 @@
 //! Grouped matrix multiplication: one launch, and one more where rows are combined into tokens or K is split.
 
 mod decode;
+mod direct;
 mod prefill;
 mod rebased;
 mod stream;
@@ -16,6 +17,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use decode::Decode;
+use direct::Direct;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
@@ -41,6 +43,7 @@ enum Kind<'a> {
     Prefill(Prefill<'a>),
     Decode(Decode<'a>),
     Streamed(Streamed<'a>),
+    Direct(Direct<'a>),
     Vector(Vector<'a>),
 }
 
@@ -51,12 +54,14 @@ impl<'a> Kind<'a> {
         let prefill = || Prefill::of(artifact).map(Kind::Prefill);
         let decode = || Decode::of(artifact).map(Kind::Decode);
         let streamed = || Streamed::of(artifact).map(Kind::Streamed);
+        let direct = || Direct::of(artifact).map(Kind::Direct);
         let vector = || Vector::of(artifact).map(Kind::Vector);
         tiles()
             .or_else(rebased)
             .or_else(prefill)
             .or_else(decode)
             .or_else(streamed)
+            .or_else(direct)
             .or_else(vector)
             .unwrap_or(Kind::Simt)
     }
@@ -113,6 +118,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Prefill(prefill) => prefill.legal(self),
             Kind::Decode(_) => prepacked_bf16(self),
             Kind::Streamed(streamed) => streamed.legal(self),
+            Kind::Direct(direct) => direct.legal(self),
             Kind::Vector(vector) => vector.legal(self),
             Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
@@ -130,6 +136,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.suits(self, hint),
             Kind::Prefill(prefill) => prefill.suits(self, device, hint),
             Kind::Decode(_) | Kind::Streamed(_) => few_rows(self, artifact, hint),
+            Kind::Direct(direct) => direct.suits(),
             Kind::Vector(vector) => vector.suits(self),
             Kind::Simt => Ok(()),
         }
@@ -146,6 +153,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Prefill(prefill) => prefill.shared_bytes(),
             Kind::Decode(decode) => decode.shared_bytes(),
             Kind::Streamed(streamed) => streamed.shared_bytes(self),
+            Kind::Direct(direct) => direct.shared_bytes(self),
             Kind::Vector(_) | Kind::Simt => 0,
         }
     }
@@ -158,6 +166,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Prefill(prefill) => return prefill.scratch_bytes(self),
             Kind::Decode(decode) => return decode.scratch_bytes(self),
             Kind::Streamed(streamed) => return streamed.scratch_bytes(self),
+            Kind::Direct(direct) => return direct.scratch_bytes(self),
             Kind::Vector(_) | Kind::Simt => 1,
         };
         if !finishes(self, splits) {
@@ -179,6 +188,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Prefill(prefill) => return prefill.launch(plan, &args, scratch, stream),
             Kind::Decode(decode) => return decode.launch(plan, &args, scratch, stream),
             Kind::Streamed(streamed) => return streamed.launch(plan, &args, scratch, stream),
+            Kind::Direct(direct) => return direct.launch(plan, &args, scratch, stream),
             Kind::Vector(vector) => return vector.launch(plan, &args, stream),
             Kind::Tiles(tiles) => {
                 let (splits, params) = new(tiles.splits(op, device));

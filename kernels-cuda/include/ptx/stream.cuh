@@ -31,3 +31,8 @@ __device__ __forceinline__ void load_once(const void* from, uint4& words) { word
 __device__ __forceinline__ void load_once(const void* from, uint2& words) {
     asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v2.u32 {%0, %1}, [%2];" : "=r"(words.x), "=r"(words.y) : "l"(from));
 }
+
+// 4 bytes at a multiple of 4.
+__device__ __forceinline__ void load_once(const void* from, unsigned& word) {
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.u32 %0, [%1];" : "=r"(word) : "l"(from));
+}
