@@ -32,6 +32,7 @@ mod replay;
 mod rms_norm;
 mod rope;
 mod source;
+mod spirv;
 mod swiglu;
 
 pub use device::Capabilities;

@@ -7,7 +7,7 @@ const COMBINE: Kernel =
     kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
 const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
         "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
-const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX"];
+const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX", "PASSTHROUGH_SHADERS"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
 const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",

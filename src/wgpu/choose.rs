@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn matrices_are_for_many_rows_an_expert_and_much_workgroup_memory() {
-        let features = wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        use wgpu::Features as F;
+        let features = F::SHADER_F16 | F::EXPERIMENTAL_COOPERATIVE_MATRIX | F::PASSTHROUGH_SHADERS;
         let limits = wgpu::Limits { max_compute_workgroup_storage_size: 48 << 10, ..wgpu::Limits::default() };
         let device = Capabilities { features, limits, subgroups: (32, 32), ..Capabilities::default() };
         let local = crate::op::LocalExperts { first: 0, count: 32 };

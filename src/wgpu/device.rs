@@ -4,6 +4,7 @@ use super::bind::NOTHINGS;
 use super::launch::Launch;
 use super::probe::{Fault, faults};
 use super::source::source;
+use super::spirv;
 use crate::backend::{Arch, DeviceInfo};
 use crate::error::Error;
 use dropless_kernels_wgsl::{Artifact, Kernel};
@@ -60,7 +61,7 @@ impl Device {
         let (mut limits, adapter) = (device.limits(), device.adapter_info());
         let (mut features, mut subgroups) = (device.features(), (adapter.subgroup_min_size, adapter.subgroup_max_size));
         if rewrite.is_some() {
-            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::PASSTHROUGH_SHADERS;
             subgroups = (32, 32);
             // As devices with matrices have; software drivers promise 32 KiB and give more.
             limits.max_compute_workgroup_storage_size = 48 << 10;
@@ -105,11 +106,12 @@ impl Device {
         }
         let what = format_args!("compiling kernel {} of variant {}", kernel.name, artifact.variant).to_string();
         let made = caught(&self.device, &what, || self.compile(kernel.name, &text, launch.bindings.len()))?;
+        let made = made.map_err(|e| said(&what, e))?;
         known.insert(text, made.clone());
         Ok(made)
     }
 
-    fn compile(&self, name: &str, text: &str, bindings: usize) -> Pipeline {
+    fn compile(&self, name: &str, text: &str, bindings: usize) -> Result<Pipeline, String> {
         let device = &self.device;
         let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry {
             binding,
@@ -123,11 +125,9 @@ impl Device {
             .collect();
         let layout =
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
-        let source = wgpu::ShaderSource::Wgsl(text.into());
-        let module = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         // SAFETY: kernels keep every index inside what is bound, whatever is in the operands, divide by sizes above zero and
         // have no endless loop; tests/wgpu runs them between guard zones without checks, and with them too.
-        let module = unsafe { device.create_shader_module_trusted(module, self.checks) };
+        let module = unsafe { spirv::module(device, name, text, self.checks) }?;
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&layout)],
@@ -145,7 +145,7 @@ impl Device {
             },
             cache: None,
         });
-        Pipeline { pipeline, layout }
+        Ok(Pipeline { pipeline, layout })
     }
 
     /// A uniform buffer with this content. A call with the same operands' places as an earlier one takes the earlier one's.

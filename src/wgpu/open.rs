@@ -132,7 +132,7 @@ impl Wgpu {
             required_limits,
             memory_hints: wgpu::MemoryHints::Performance,
             // SAFETY: cooperative matrices alone are asked for of what is experimental; kernels load and store them inside arrays of
-            // their own, at multiples of a matrix.
+            // their own, at multiples of a matrix. SPIR-V that is passed on is naga's (spirv.rs).
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..wgpu::DeviceDescriptor::default()
         }))

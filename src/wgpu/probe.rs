@@ -1,6 +1,7 @@
 //! What a driver must compute rightly for some variants, tried once when a device is taken: where it does not, they are not run.
 
 use super::device::{Rewrite, caught, rewritten};
+use super::spirv;
 use dropless_kernels_wgsl::PROBES;
 use std::sync::mpsc;
 
@@ -81,12 +82,29 @@ fn run(
         let words = buffer(size, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST);
         let staging = buffer(size - first, Usage::MAP_READ | Usage::COPY_DST);
         queue.write_buffer(&words, 0, bytemuck::cast_slice(input));
-        let source = wgpu::ShaderSource::Wgsl(text.into());
-        let module =
-            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("dropless probe"), source });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("dropless probe"),
+            entries: &[wgpu::BindGroupLayoutEntry {
+                binding: 0,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only: false },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            }],
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("dropless probe"),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        // SAFETY: probes stay inside their buffer, which `first` and `size` are made for.
+        let module = unsafe { spirv::module(device, "dropless probe", &text, wgpu::ShaderRuntimeChecks::unchecked()) }?;
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("dropless probe"),
-            layout: None,
+            layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some("probe"),
             compilation_options: wgpu::PipelineCompilationOptions::default(),
@@ -94,7 +112,7 @@ fn run(
         });
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("dropless probe"),
-            layout: &pipeline.get_bind_group_layout(0),
+            layout: &layout,
             entries: &[wgpu::BindGroupEntry { binding: 0, resource: words.as_entire_binding() }],
         });
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -110,9 +128,9 @@ fn run(
             // Where the wait below fails, nobody receives.
             let _ = sender.send(done);
         });
-        staging
+        Ok::<_, String>(staging)
     });
-    let staging = staging.map_err(|e| e.to_string())?;
+    let staging = staging.map_err(|e| e.to_string())??;
     device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| e.to_string())?;
     receiver.recv().map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     let mapped = staging.slice(..).get_mapped_range().map_err(|e| e.to_string())?;
