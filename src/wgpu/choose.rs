@@ -164,14 +164,21 @@ mod tests {
         let local = crate::op::LocalExperts { first: 0, count: 32 };
         let weights = crate::op::WeightFormat::Mxfp4Tiled;
         let one = GroupedGemmSpec::linear(1, 64, 64, DType::Bf16, DType::Bf16, None, DType::Bf16);
-        let variant = |rows, device: &Capabilities| {
-            let op = GroupedGemmSpec { rows, experts: 32, local, grouped: true, weights, ..one };
-            choose(&op, device, Hint::default()).unwrap().variant().to_string()
+        let reason = |each: usize, name: &str, device: &Capabilities| {
+            let op = GroupedGemmSpec { rows: 32 * each, experts: 32, local, grouped: true, weights, ..one };
+            let choice = choose(&op, device, Hint::default()).unwrap();
+            assert!(!choice.variant().starts_with("coop"));
+            choice.rejected.iter().find(|r| r.variant == name).unwrap().reason.clone()
         };
-        let chosen = [1, 4, 8, 16, 64].map(|each| variant(32 * each, &device));
-        assert_eq!(chosen, ["tiled_1", "coop_16", "coop_16", "coop_64", "coop_128"]);
-        assert_eq!(variant(32 * 64, &Capabilities { subgroups: (16, 32), ..device.clone() }), "portable");
-        assert_eq!(variant(32 * 64, &Capabilities { limits: wgpu::Limits::default(), ..device }), "portable");
+        for (each, name) in [(4, "coop_16"), (8, "coop_16"), (16, "coop_64"), (64, "coop_128")] {
+            assert_eq!(reason(each, name, &device), "not chosen: no device has shown its results right yet");
+        }
+        assert!(reason(64, "coop_64", &device).contains("up to 32 rows"));
+        assert!(reason(2, "coop_16", &device).contains("4 rows an expert and more"));
+        assert!(reason(64, "coop_128", &Capabilities { subgroups: (16, 32), ..device.clone() }).contains("subgroup"));
+        assert!(
+            reason(64, "coop_128", &Capabilities { limits: wgpu::Limits::default(), ..device }).contains("workgroup")
+        );
     }
 
     #[test]
