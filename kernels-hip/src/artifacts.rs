@@ -226,6 +226,21 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["grouped_gemm"],
+        variant: "mfma_decode",
+        entries: &[c"mfma_bf16_mxfp4", c"grouped_finish"],
+        warps: 8,
+        block_m: 16,
+        block_n: 32,
+        block_k: 128,
+        source: None,
+        objects: &[
+            Object { arch: "gfx90a", bytes: include_bytes!("../co/grouped_gemm.mfma_decode.gfx90a.co") },
+            Object { arch: "gfx942", bytes: include_bytes!("../co/grouped_gemm.mfma_decode.gfx942.co") },
+            Object { arch: "gfx950", bytes: include_bytes!("../co/grouped_gemm.mfma_decode.gfx950.co") },
+        ],
+    },
+    Artifact {
+        ops: &["grouped_gemm"],
         variant: "mfma",
         entries: &[c"mfma_bf16_dense", c"mfma_bf16_mxfp4", c"mfma_bf16_prepacked", c"mfma_f16_dense", c"mfma_f16_mxfp4", c"mfma_f16_prepacked", c"grouped_finish"],
         warps: 8,

@@ -321,6 +321,36 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
     },
     Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx90a", entry: c"mfma_bf16_mxfp4",
+        waves: 20, flops: 5242880, bytes: 87040,
+        matrix: 20480, vector: 13960, lds: 0, l2: 6781, chain: [7052, 12952],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx90a", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 1136, lds: 0, l2: 4429, chain: [4552, 13992],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx942", entry: c"mfma_bf16_mxfp4",
+        waves: 16, flops: 4194304, bytes: 69632,
+        matrix: 2048, vector: 6336, lds: 0, l2: 3787, chain: [2316, 3496],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx942", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 3092, chain: [4456, 13896],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_bf16_mxfp4",
+        waves: 16, flops: 4194304, bytes: 69632,
+        matrix: 1024, vector: 6112, lds: 0, l2: 3136, chain: [2192, 3372],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_decode", arch: "gfx950", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
+    },
+    Estimate {
         op: "grouped_gemm", variant: "mfma", arch: "gfx90a", entry: c"mfma_bf16_dense",
         waves: 8, flops: 1048576, bytes: 24576,
         matrix: 1024, vector: 496, lds: 592, l2: 665, chain: [1356, 2000],

@@ -19,6 +19,10 @@ const GROUP: usize = 4;
 /// Fewest rows an expert for tiles of 256. From the estimated clocks of a step, not measured: of MXFP4 such a tile takes as long as
 /// two and a half of 64 rows.
 const PREFILL_ROWS: usize = 160;
+/// Most rows an expert for tiles of 16, which load its weights again for each. From the same estimates: tiles of 64 rows take the
+/// weights at a third of the memory's bandwidth, these at nearly all of it.
+const DECODE_ROWS: usize = 32;
+const DECODE: &str = "mfma_decode";
 
 /// Row tiles: every expert may leave one part empty.
 fn row_tiles(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
@@ -36,7 +40,7 @@ fn on_matrix_units(artifact: &Artifact) -> bool {
 
 /// Are blocks counted in one dimension, groups of tiles for every die?
 fn in_groups(artifact: &Artifact) -> bool {
-    artifact.variant.starts_with("mfma")
+    artifact.variant.starts_with("mfma") && artifact.variant != DECODE
 }
 
 /// Blocks of the first launch.
@@ -75,6 +79,9 @@ impl HipOp for GroupedGemmSpec {
         if on_matrix_units(artifact) {
             of_types(self, artifact)?;
         }
+        if artifact.variant == DECODE && (self.a, self.weights) != (DType::Bf16, WeightFormat::Mxfp4) {
+            return Err("multiplies bf16 by MXFP4 as OpenAI stores it".into());
+        }
         let most = MAX_GRID_Y * artifact.block_n as usize;
         if !in_groups(artifact) && self.n > most {
             return Err(format!("takes up to {most} weight rows, these are {}", self.n));
@@ -90,6 +97,9 @@ impl HipOp for GroupedGemmSpec {
         let rows = self.rows / self.experts.max(1);
         if artifact.variant == "mfma_prefill" && rows < PREFILL_ROWS {
             return Err(format!("for {PREFILL_ROWS} rows an expert or more, by estimate; these are {rows}"));
+        }
+        if artifact.variant == DECODE && rows > DECODE_ROWS {
+            return Err(format!("for up to {DECODE_ROWS} rows an expert, by estimate; these are {rows}"));
         }
         Ok(())
     }

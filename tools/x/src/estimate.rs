@@ -51,13 +51,17 @@ fn estimate(kernel: &Kernel, facts: &Facts) -> anyhow::Result<Option<Estimate>> 
     // Four SIMDs share what is not theirs alone.
     let simd = |clocks: u64| (clocks * waves).div_ceil(4);
     let matrix = mca::passes(&step, facts.arch)? * 4;
+    // Where some loads are non-temporal, the others find what blocks share, in L2.
+    let streamed = |i: &&listing::Instruction| i.text.contains(" nt") || i.text.contains(" slc");
+    let some = step.iter().any(|i| streamed(&i));
+    let bytes = step.iter().filter(|i| !some || streamed(i)).map(|i| facts::loaded(&i.name)).sum::<u64>();
     let chain = [facts::L2_LATENCY, facts::MEMORY_LATENCY].map(|latency| mca::clocks(&step, facts.arch, latency));
     let [near, far] = chain;
     Ok(Some(Estimate {
         entry: kernel.name.clone(),
         waves,
         flops: cost(|_, i| facts::flops(&i.name)) * waves,
-        bytes: cost(|_, i| facts::loaded(&i.name)) * waves,
+        bytes: bytes * waves,
         matrix: simd(matrix),
         vector: simd(cost(|_, i| facts::vector_clocks(&i.name))),
         lds: facts.lds_clocks(&step, waves),
