@@ -1,90 +1,131 @@
-//! Faults seeded one after the other into the compiled grouped GEMM on matrix units: the stand-in that interprets it must report each, or its
-//! result must be judged wrong. Needs the stand-in (`tools/with-hip.sh cargo test --test hip_faults`): without it this test says so and
-//! passes, unless DROPLESS_REQUIRE names hip.
+//! Faults seeded one after the other into compiled kernels on matrix units, of the grouped GEMM and of attention: the stand-in that
+//! interprets them must report each, or the result must be judged wrong. Needs the stand-in (`tools/with-hip.sh cargo test --test
+//! hip_faults`): without it this test says so and passes, unless DROPLESS_REQUIRE names hip.
 #![cfg(all(feature = "hip", feature = "testing"))]
 
+use dropless::backend::Provide;
 use dropless::devices::required;
 use dropless::hip::Hip;
-use dropless::op::GroupedGemmSpec;
 use dropless::op::cases::Data;
+use dropless::op::{FlashAttnSpec, GroupedGemmSpec, KvIndex, KvStore, Lse, Mask};
 use dropless::testing::conform::{Conform, Inputs, judge_on};
 use dropless::testing::random::Random;
-use dropless::{DType, Kernel};
+use dropless::{Cpu, DType, Hint, Kernel, Scalar};
 use libloading::Library;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint};
-
-const KERNEL: &CStr = c"mfma_bf16_dense";
-const VARIANT: &str = "mfma";
+use std::ffi::{CStr, c_char, c_int, c_uint};
 
 type Seed = unsafe extern "C" fn(*const c_char, *const c_char, c_uint) -> c_int;
 
-/// A call of the kernel, and the stand-in's hook.
-struct Subject {
-    op: GroupedGemmSpec,
-    inputs: Inputs,
+/// The stand-in's hook.
+struct Hook {
     seed: Seed,
     _library: Library,
 }
 
-impl Subject {
-    fn new() -> Option<Subject> {
+impl Hook {
+    /// `None`, said, where the library is another or absent.
+    fn new() -> Option<Hook> {
         // SAFETY: the interpreter's or AMD's runtime, which dropless loads too.
-        let library = unsafe { Library::new("libamdhip64.so.7") }.ok()?;
+        let library = unsafe { Library::new("libamdhip64.so.7") }.ok();
         // SAFETY: the stand-in declares it so, and nobody else has it.
-        let seed = *unsafe { library.get::<Seed>("droplessSeedFault") }.ok()?;
-        // Three steps of the main loop, and one more that is not whole.
-        let op = GroupedGemmSpec::linear(70, 130, 120, DType::Bf16, DType::Bf16, None, DType::F32);
-        let inputs = op.fill(Data::Usual, &mut Random::new(1)).unwrap();
-        Some(Subject { op, inputs, seed, _library: library })
+        let found =
+            library.and_then(|l| unsafe { l.get::<Seed>("droplessSeedFault") }.map(|s| *s).ok().map(|s| (s, l)));
+        assert!(found.is_some() || !required("hip"), "hip is required, but its library is not the stand-in");
+        if found.is_none() {
+            println!("skipped: hip: the stand-in is not here");
+        }
+        found.map(|(seed, library)| Hook { seed, _library: library })
     }
+}
 
+/// A call of a kernel.
+struct Subject<O: Conform> {
+    kernel: &'static CStr,
+    variant: &'static str,
+    op: O,
+    inputs: Inputs,
+}
+
+impl<O: Conform> Subject<O>
+where
+    Hip: Provide<O>,
+    Cpu: Provide<O>,
+{
     /// What is noticed with the `nth` such instruction changed; an empty text where the result is right. `None`: there is none.
-    fn with(&self, instruction: &str, nth: usize) -> Option<String> {
-        let name = CString::new(instruction).unwrap();
+    fn with(&self, hook: &Hook, instruction: &CStr, nth: usize) -> Option<String> {
         // SAFETY: both names end with a NUL.
-        unsafe { (self.seed)(KERNEL.as_ptr(), name.as_ptr(), nth as c_uint) };
+        unsafe { (hook.seed)(self.kernel.as_ptr(), instruction.as_ptr(), nth as c_uint) };
         // A device of its own loads its modules anew.
         let hip = Hip::new(0).unwrap();
-        let hint = dropless::Hint { variant: Some(VARIANT), ..Default::default() };
+        let hint = Hint { variant: Some(self.variant), ..Default::default() };
         match Kernel::plan(&hip, self.op, hint) {
             Err(e) if e.to_string().contains("has no") => return None,
             plan => drop(plan.unwrap()),
         }
-        let judged = judge_on(&hip, &self.op, &self.inputs, Some(VARIANT));
-        Some(judged.map_or_else(|e| e.to_string(), |j| j.wrong.join("; ")))
+        Some(self.judge(&hip))
+    }
+
+    fn judge(&self, hip: &Hip) -> String {
+        let judged = judge_on(hip, &self.op, &self.inputs, Some(self.variant));
+        judged.map_or_else(|e| e.to_string(), |j| j.wrong.join("; "))
+    }
+
+    /// What is noticed of every `step`-th such instruction changed, and how many were.
+    fn noticed(&self, hook: &Hook, instruction: &CStr, step: usize) -> (usize, Vec<String>) {
+        let all: Vec<String> = (0..).step_by(step).map_while(|nth| self.with(hook, instruction, nth)).collect();
+        let changed = all.len();
+        let found: Vec<String> = all.into_iter().filter(|words| !words.is_empty()).collect();
+        let like = found.first().map_or("", |w| w);
+        println!("{:?}: {instruction:?}: {changed} changed, {} noticed, like: {like}", self.kernel, found.len());
+        (changed, found)
+    }
+
+    /// `waits`: of how many of them one is tried. `ways`: how often the kernel has its main loop, of which a call takes one.
+    fn every_fault_is_found(&self, hook: &Hook, waits: usize, ways: usize) {
+        // SAFETY: null names take a seed back.
+        unsafe { (hook.seed)(std::ptr::null(), std::ptr::null(), 0) };
+        assert_eq!(self.judge(&Hip::new(0).unwrap()), "", "without a fault");
+
+        // What stands on ways that this call does not take, or in front of another that does the same, is right without it.
+        let (_, barriers) = self.noticed(hook, c"s_barrier", 1);
+        assert!(barriers.len() >= 2, "{barriers:?}");
+        assert!(barriers.iter().all(|b| b.contains("LDS") || b.contains("barrier")), "{barriers:?}");
+        let (_, waits) = self.noticed(hook, c"s_waitcnt", waits);
+        assert!(waits.len() >= 3, "{waits:?}");
+        let (matrix, swapped) = self.noticed(hook, c"v_mfma", 5);
+        assert!(matrix > 0 && swapped.len() >= matrix / ways, "{matrix} layouts swapped, {} noticed", swapped.len());
     }
 }
 
 #[test]
 fn seeded_faults_are_found() {
-    let Some(subject) = Subject::new() else {
-        assert!(!required("hip"), "hip is required, but its library is not the stand-in");
-        println!("skipped: hip: the stand-in is not here");
-        return;
-    };
-    // Nothing is changed before the kernel's first launch is found right.
-    // SAFETY: null names take a seed back.
-    unsafe { (subject.seed)(std::ptr::null(), std::ptr::null(), 0) };
-    let judged = judge_on(&Hip::new(0).unwrap(), &subject.op, &subject.inputs, Some(VARIANT)).unwrap();
-    assert!(judged.wrong.is_empty(), "{:?}", judged.wrong);
+    let Some(hook) = Hook::new() else { return };
+    // Three steps of the main loop, and one more that is not whole.
+    let op = GroupedGemmSpec::linear(70, 130, 120, DType::Bf16, DType::Bf16, None, DType::F32);
+    let inputs = op.fill(Data::Usual, &mut Random::new(1)).unwrap();
+    Subject { kernel: c"mfma_bf16_dense", variant: "mfma", op, inputs }.every_fault_is_found(&hook, 7, 1);
 
-    // What stands on ways that this call does not take, or in front of another that does the same, is right without it.
-    let noticed = |instruction: &str, step: usize| {
-        let all: Vec<String> = (0..).step_by(step).map_while(|nth| subject.with(instruction, nth)).collect();
-        let found: Vec<&String> = all.iter().filter(|words| !words.is_empty()).collect();
-        println!(
-            "{instruction}: {} changed, {} noticed, like: {}",
-            all.len(),
-            found.len(),
-            found.first().map_or("", |w| w)
-        );
-        (all.len(), found.into_iter().cloned().collect::<Vec<_>>())
+    // Its main loop is there for aligned keys and values, and for others.
+    let op = FlashAttnSpec {
+        sequences: 1,
+        q_tokens: 70,
+        max_q_len: 70,
+        max_k_len: 200,
+        q_heads: 2,
+        kv_heads: 1,
+        head_dim: 64,
+        q: DType::Bf16,
+        kv: DType::Bf16,
+        kv_scales: false,
+        out: DType::F32,
+        sm_scale: Scalar(0.125),
+        mask: Mask::Causal,
+        sinks: Some(DType::Bf16),
+        lse: Lse::WithSink,
+        store: KvStore::Packed { tokens: 200 },
+        index: KvIndex::CuSeqlens,
+        splits: None,
     };
-    // In front of the tile's number, and twice a step.
-    let (_, barriers) = noticed("s_barrier", 1);
-    assert!(barriers.len() >= 2 && barriers.iter().all(|b| b.contains("LDS") || b.contains("barrier")), "{barriers:?}");
-    let (_, waits) = noticed("s_waitcnt", 7);
-    assert!(waits.len() >= 3, "{waits:?}");
-    let (matrix, swapped) = noticed("v_mfma", 5);
-    assert!(matrix > 0 && swapped.len() == matrix, "{matrix} layouts swapped, {} noticed", swapped.len());
+    let inputs = op.fill(Data::Usual, &mut Random::new(1)).unwrap();
+    Subject { kernel: c"mfma_prefill_bf16_64", variant: "mfma_prefill", op, inputs }.every_fault_is_found(&hook, 21, 2);
 }

@@ -108,22 +108,17 @@ impl Api {
 
     /// What a function said, with what was asked.
     pub(super) fn check(&self, what: impl fmt::Display, code: c_int) -> Result<(), String> {
-        match code {
-            0 => Ok(()),
-            code if NO_DEVICE.contains(&code) => {
-                Err(format!("{} is installed, but there is no AMD GPU ({what} gave {code})", self.name))
-            }
-            code => {
-                // SAFETY: gives a string that stays, or null.
-                let text = unsafe { (self.error_string)(code) };
-                let text = match text.is_null() {
-                    true => "unknown".into(),
-                    // SAFETY: not null, and ends.
-                    false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
-                };
-                Err(format!("{what} failed with {code}: {text}"))
-            }
+        if code == 0 {
+            return Ok(());
         }
+        // SAFETY: gives a string that stays, or null.
+        let text = unsafe { (self.error_string)(code) };
+        let text = match text.is_null() {
+            true => "unknown".into(),
+            // SAFETY: not null, and ends.
+            false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
+        };
+        Err(words(self.name, what, code, &text))
     }
 
     /// Starts the library and counts the devices.
@@ -159,6 +154,14 @@ fn find_target(bytes: &[u8]) -> Option<String> {
     Some(name.map(|b| char::from(*b)).collect())
 }
 
+/// What an error code means. `text`: the library's own words.
+fn words(library: &str, what: impl fmt::Display, code: c_int, text: &str) -> String {
+    if NO_DEVICE.contains(&code) {
+        return format!("{library} is installed, but there is no AMD GPU ({what} gave {code})");
+    }
+    format!("{what} failed with {code}: {text}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +173,15 @@ mod tests {
         bytes[..10].copy_from_slice(b"gfxcard\0\0\0");
         bytes[1160..1180].copy_from_slice(b"gfx90a:sramecc+:xnac");
         assert_eq!(find_target(&bytes).as_deref(), Some("gfx90a"));
+    }
+
+    #[test]
+    fn both_codes_without_a_device_say_so() {
+        // HIP 5 on a machine without a GPU says the first where devices are counted, the second where it starts.
+        for (what, code) in [("hipGetDeviceCount", 100), ("hipInit", 101)] {
+            let said = words("libamdhip64.so.5", what, code, "its own words");
+            assert!(said.contains("there is no AMD GPU") && said.contains(&format!("{what} gave {code}")), "{said}");
+        }
+        assert_eq!(words("libamdhip64.so.7", "hipInit", 2, "out of memory"), "hipInit failed with 2: out of memory");
     }
 }

@@ -13,7 +13,8 @@ mod words;
 
 use anyhow::{Context, ensure};
 use facts::Facts;
-use listing::{Kernel, Listing};
+use listing::{Instruction, Kernel, Listing};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Targets of which enough is known.
@@ -44,10 +45,22 @@ pub fn object(bytes: &[u8], arch: &str) -> anyhow::Result<Vec<Estimate>> {
     listing.kernels.iter().filter_map(|k| estimate(k, &facts).transpose()).collect()
 }
 
+/// Names of the kernels of a code object, of any target, that have a loop with matrix instructions.
+pub fn matrix_loops(bytes: &[u8]) -> anyhow::Result<BTreeSet<String>> {
+    let listing = Listing::read(bytes)?;
+    Ok(listing.kernels.into_iter().filter(|k| multiplies_in_a_loop(&k.code)).map(|k| k.name).collect())
+}
+
+fn multiplies_in_a_loop(code: &[Instruction]) -> bool {
+    let loops: Vec<_> = code.iter().filter_map(|i| Some(i.target.filter(|t| *t <= i.address)?..=i.address)).collect();
+    let mut matrix = code.iter().filter(|i| i.name.starts_with("v_mfma") || i.name.starts_with("v_wmma"));
+    matrix.any(|i| loops.iter().any(|l| l.contains(&i.address)))
+}
+
 fn estimate(kernel: &Kernel, facts: &Facts) -> anyhow::Result<Option<Estimate>> {
     let Some(step) = flow::main_loop(&kernel.code) else { return Ok(None) };
     let waves = facts.waves(kernel);
-    let cost = |of: fn(&Facts, &listing::Instruction) -> u64| step.iter().map(|i| of(facts, i)).sum::<u64>();
+    let cost = |of: fn(&Facts, &Instruction) -> u64| step.iter().map(|i| of(facts, i)).sum::<u64>();
     // Four SIMDs share what is not theirs alone.
     let simd = |clocks: u64| (clocks * waves).div_ceil(4);
     let matrix = mca::passes(&step, facts.arch)? * 4;
@@ -96,4 +109,18 @@ pub fn print(words: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_instruction_counts_where_it_is_repeated() {
+        let at = |address, name: &str, target| Instruction { address, name: name.into(), text: name.into(), target };
+        let multiply = |address| at(address, "v_wmma_f32_16x16x16_bf16", None);
+        let back = at(8, "s_cbranch_scc1", Some(4));
+        assert!(multiplies_in_a_loop(&[at(0, "s_nop", None), multiply(4), back.clone()]));
+        assert!(!multiplies_in_a_loop(&[multiply(0), at(4, "s_nop", None), back, multiply(12)]));
+    }
 }
