@@ -1,6 +1,7 @@
 // The two rows of a tile that a thread has: what they see, their sums, and how they are stored.
 #pragma once
 #include "job_sm90.cuh"
+#include "ptx/finish_stores.cuh"
 #include "ptx/pairs.cuh"
 #include "ptx/proxy.cuh"
 #include "scores_sm90.cuh"
