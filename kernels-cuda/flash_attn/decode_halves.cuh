@@ -19,13 +19,11 @@ template <class T, int DIM> struct HalvesWarp : DecodeWarp<T, DIM, 1> {
     }
 
     // This lane's row g of the queries, `is` there.
-    template <bool ALIGNED> __device__ __forceinline__ void fetch_query(const char* row, bool is) {
+    template <bool ALIGNED> __device__ __forceinline__ void load_query(const char* row, bool is, const float*) {
 #pragma unroll
         for (int n = 0; n < Base::CHUNKS; n++) {
             const char* at = row + 64 * n + 16 * Base::c();
             Base::q[0][n] = is ? fetch_16<ALIGNED>(at) : uint4{};
         }
     }
-
-    __device__ __forceinline__ void prepare_query(const float*) {}
 };

@@ -5,46 +5,20 @@
 #pragma once
 #include "decode_share_sm90.cuh"
 #include "ptx/overlap.cuh"
-#include "raw_sinks.cuh"
-
-// What is asked for before anything is waited for, as it lies in memory (raw_sinks.cuh says why). What an op has not is read from where
-// there is something.
-struct Asked {
-    int k_len, k_first;  // of the sequence, where the index has them
-    int low, high, next; // offsets of queries: of this lane, of lane + 32, of the sequence behind
-    RawSinks<1> sink;    // of the head of this thread's number
-
-    __device__ __forceinline__ Asked(const FlashAttnParams& p, int s, int head)
-        : sink(p, [&](int) { return threadIdx.x < p.group ? head + int(threadIdx.x) : -1; }) {
-        const int lane = threadIdx.x % 32, *offsets = p.cu_seqlens_q;
-        k_len = __ldg(p.k_len ? p.k_len + s : offsets);
-        k_first = __ldg(p.index == START_LEN ? p.k_first + s : offsets);
-        low = __ldg(offsets + min(lane, s)), high = __ldg(offsets + min(lane + 32, s)), next = __ldg(offsets + s + 1);
-    }
-
-    // Rows of q that are the sequence's.
-    __device__ __forceinline__ int2 rows(const FlashAttnParams& p, int s) const {
-        int most = max(clamped(low, p.q_tokens), clamped(high, p.q_tokens));
-#pragma unroll 1
-        for (int i = threadIdx.x % 32 + 64; i <= s; i += 32) most = max(most, clamped(p.cu_seqlens_q[i], p.q_tokens));
-        const int first = warp_max(most);
-        return {first, max(first, clamped(next, p.q_tokens))};
-    }
-};
 
 // Slot or entry of a sequence's first key, and how many there are.
 struct Keys16 {
     int first, count;
 };
 
-__device__ __forceinline__ Keys16 keys_of(const FlashAttnParams& p, int s, const Asked& asked) {
+__device__ __forceinline__ Keys16 keys_of(const FlashAttnParams& p, int s) {
     if (p.index == BLOCK_TABLE) {
         const long long most = min((long long)p.max_k_len, (long long)p.page_limit * p.store.page_size);
-        return {0, clamped(asked.k_len, int(most))};
+        return {0, clamped(__ldg(p.k_len + s), int(most))};
     }
     if (p.index == START_LEN) {
-        const int slots = int(p.store.slots), first = clamped(asked.k_first, slots);
-        return {first, clamped(asked.k_len, min(p.max_k_len, slots - first))};
+        const int count = __ldg(p.k_len + s), slots = int(p.store.slots), first = clamped(__ldg(p.k_first + s), slots);
+        return {first, clamped(count, min(p.max_k_len, slots - first))};
     }
     const Sequence found = sequence(p, s, nullptr);
     return {found.k_first, found.k_len};
@@ -73,13 +47,12 @@ template <class Warp> __device__ __forceinline__ void find(const FlashAttnParams
 
 // Units first, first + step .. of a warp, which calls `ready` when it needs the query.
 template <bool ALIGNED, class Warp, class Ready>
-__device__ __forceinline__ void
-attend(const FlashAttnParams& p, int s, const Asked& asked, int first, int step, Warp& mine, const Ready& ready) {
+__device__ __forceinline__ void attend(const FlashAttnParams& p, int s, int first, int step, Warp& mine, const Ready& ready) {
     AlignedUnits<Warp, ALIGNED> units(p);
     int u = first, page = -1;
     const bool table = p.index == BLOCK_TABLE; // first pages are known before the length is
     if (table) units.pages = p.pages + s * p.pages_stride, units.entries = p.page_limit, page = units.look_up(u);
-    const Keys16 keys = keys_of(p, s, asked);
+    const Keys16 keys = keys_of(p, s);
     if (!table) {
         units.pages = p.pages + keys.first, units.entries = (keys.count + p.store.page_size - 1) / p.store.page_size;
         page = units.look_up(u);
@@ -88,14 +61,11 @@ attend(const FlashAttnParams& p, int s, const Asked& asked, int first, int step,
     const int whole = keys.count / 16;
     typename Warp::Pieces x;
     if constexpr (Warp::STAGES_OF == 1) {
-        bool is = u < whole && units.there(page);
-        if (is) units.fetch(u, page, x);
         ready();
-        while (is) {
-            u += step, page = units.look_up(u);
+        for (; u < whole && units.there(page); u += step) {
+            units.fetch(u, page, x);
+            page = units.look_up(u + step);
             take<false>(p, x, There{}, mine);
-            is = u < whole && units.there(page);
-            if (is) units.fetch(u, page, x);
         }
     } else {
         // x is unit u, y the next one of this warp.
@@ -135,30 +105,24 @@ attend(const FlashAttnParams& p, int s, const Asked& asked, int first, int step,
 }
 
 template <bool ALIGNED, class Warp, class Ready>
-__device__ __forceinline__ void
-attend_window(const FlashAttnParams& p, int s, const Asked& asked, int first, int step, Warp& mine, const Ready& ready) {
+__device__ __forceinline__ void attend_window(const FlashAttnParams& p, int s, int first, int step, Warp& mine, const Ready& ready) {
     WindowUnits<Warp, ALIGNED> units(p);
-    const Keys16 keys = keys_of(p, s, asked);
+    const Keys16 keys = keys_of(p, s);
     find<Warp>(p, keys, units);
     units.pages = p.pages + (p.index == BLOCK_TABLE ? s * p.pages_stride : keys.first);
     units.end = keys.count, units.begin = p.window == 0 || p.window >= keys.count ? 0 : keys.count - int(p.window);
     TwoPages pages = units.look_up(first);
     const int count = units.count();
     typename Warp::Pieces x;
-    auto fetch = [&](int u) {
+    ready();
+    for (int u = first; u < count; u += step) {
         const There some = units.there(u, pages);
-        if (!units.packed(p) && (!units.Place::there(p, pages.first) || !units.Place::there(p, pages.last))) report(p.status, FAULT_PAGE);
+        if (!units.Place::there(p, pages.first) || !units.Place::there(p, pages.last)) report(p.status, FAULT_PAGE);
         if (some.any()) units.fetch(u, pages, some, x);
         pages = units.look_up(u + step);
-        return some;
-    };
-    There some = first < count ? fetch(first) : There{0, 0};
-    ready();
-    for (int u = first; u < count;) {
+        if (!some.any()) continue;
         if (some.all()) take<false>(p, x, some, mine);
-        else if (some.any()) take<true>(p, x, some, mine);
-        u += step;
-        if (u < count) some = fetch(u);
+        else take<true>(p, x, some, mine);
     }
 }
 
@@ -171,25 +135,27 @@ struct Rest {
 template <bool ALIGNED, bool WINDOW, int DIM, class Warp>
 __device__ __forceinline__ void run(const FlashAttnParams& p, int s, const float* k_scale, Warp& mine, Rest& rest) {
     const int head = blockIdx.y * p.group;
-    const Asked asked(p, s, head);
+    OffsetPair offsets;
+    offsets.fetch(p.cu_seqlens_q, s, p.q_tokens);
     const bool is = Warp::g() < p.group;
-    auto fetch_query = [&](int row) {
+    auto load_query = [&](int row) {
         const char* at = address(p.q, row, (long long)(head + (is ? Warp::g() : 0)) * DIM);
-        mine.template fetch_query<ALIGNED>(at, is);
+        mine.template load_query<ALIGNED>(at, is, k_scale);
     };
     // One query a sequence: most likely sequence s has row s.
     const int guess = min(s, p.q_tokens - 1);
-    fetch_query(guess);
+    load_query(guess);
+    float sink = -INFINITY;
+    if (p.sinks.base && threadIdx.x < p.group) sink = sink_of(p, head + threadIdx.x);
     auto ready = [&] {
-        const int2 rows = asked.rows(p, s);
-        if (rows.x != guess && rows.x < rows.y) fetch_query(rows.x);
-        mine.prepare_query(k_scale);
-        if (threadIdx.x < 8) rest.sinks[threadIdx.x] = asked.sink.value(p, 0, threadIdx.x < p.group);
-        if (threadIdx.x == 0) rest.row = rows.x < rows.y ? rows.x : -1;
+        const int row = offsets.first(), last = offsets.last(row);
+        if (row != guess && row < last) load_query(row);
+        if (threadIdx.x < 8) rest.sinks[threadIdx.x] = sink;
+        if (threadIdx.x == 0) rest.row = row < last ? row : -1;
     };
     const int first = threadIdx.x / 32 * gridDim.x + blockIdx.x, step = WARPS * gridDim.x;
-    if constexpr (WINDOW) attend_window<ALIGNED>(p, s, asked, first, step, mine, ready);
-    else attend<ALIGNED>(p, s, asked, first, step, mine, ready);
+    if constexpr (WINDOW) attend_window<ALIGNED>(p, s, first, step, mine, ready);
+    else attend<ALIGNED>(p, s, first, step, mine, ready);
 }
 
 // Views of any alignment are rare: a kernel of their own, so that the others stay small, and one for windows and without.

@@ -42,10 +42,9 @@ __device__ __forceinline__ void put_together(const Shared<DIM, COLS>& at, Warp& 
         mine.leave(col, at.o_of + warp * 8 * DIM, at.ml_of + warp * 8);
         __syncthreads();
         if (col == 0 && at.splits > 1) cluster_wait(); // the other blocks run: their memory is there
-        for (int e = 2 * threadIdx.x; e < 8 * DIM; e += 64 * WARPS) { // two neighbours, which lie side by side
+        for (int e = threadIdx.x; e < 8 * DIM; e += 32 * WARPS) {
             const int row = e / DIM, d = e % DIM;
-            float m = NO_MAX, l = 0.0f;
-            float2 o = {0.0f, 0.0f};
+            float m = NO_MAX, l = 0.0f, o = 0.0f;
 #pragma unroll
             for (int w = 0; w < WARPS; w++) m = fmaxf(m, at.ml_of[w * 8 + row].x);
 #pragma unroll
@@ -53,16 +52,14 @@ __device__ __forceinline__ void put_together(const Shared<DIM, COLS>& at, Warp& 
                 const float2 ml = at.ml_of[w * 8 + row];
                 const float shrink = fast_exp2(ml.x - m);
                 l += ml.y * shrink;
-                const float2 part = *(const float2*)(at.o_of + w * 8 * DIM + Warp::place(row, d));
-                o.x += part.x * shrink, o.y += part.y * shrink;
+                o += at.o_of[w * 8 * DIM + Warp::place(row, d)] * shrink;
             }
             if (at.splits == 1) {
-                finish(8 * col + row, d, m, l, o.x);
-                finish(8 * col + row, d + 1, m, l, o.y);
+                finish(8 * col + row, d, m, l, o);
                 continue;
             }
             const int all = col * 8 * DIM + e, to = all >> __ffs(at.share) - 1, within = all & (at.share - 1);
-            store_cluster(shared_of_block(shared_address(at.o_from + at.rank * at.share + within), to), o.x, o.y);
+            store_cluster(shared_of_block(shared_address(at.o_from + at.rank * at.share + within), to), o);
             if (d == 0 || within == 0) {
                 store_cluster(shared_of_block(shared_address(at.ml_from + at.rank * ROWS + 8 * col + row), to), m, l);
             }

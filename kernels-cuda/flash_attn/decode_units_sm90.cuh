@@ -102,18 +102,16 @@ template <class Warp, bool ALIGNED> struct WindowUnits : Place {
     // How many keys from `from` on share its page.
     __device__ __forceinline__ int turn_of(int from) const {
         const int size = 8 << p.page_shift;
-        return size - (from & (size - 1));
+        return packed(p) ? 16 : size - (from & (size - 1));
     }
     __device__ __forceinline__ There there(int unit, const TwoPages& of) const {
-        if (packed(p)) return {0, min(16, end - begin - 16 * unit)};
         const int from = begin + 16 * unit, high = min(16, end - from), turn = turn_of(from);
         return {Place::there(p, of.first) ? 0 : turn, Place::there(p, of.last) ? high : min(high, turn)};
     }
 
     __device__ __forceinline__ void fetch(int unit, const TwoPages& of, const There& keys, typename Warp::Pieces& x) const {
-        const int from = begin + 16 * unit;
-        if (packed(p)) return fetch_packed(from, keys, x);
-        const int turn = turn_of(from), within = (8 << p.page_shift) - turn;
+        const int from = begin + 16 * unit, turn = turn_of(from);
+        const int within = packed(p) ? from : (8 << p.page_shift) - turn;
         const long long k0 = of.first * p.k_page + (long long)p.k_token * within, k1 = of.last * p.k_page - (long long)p.k_token * turn;
         const long long v0 = of.first * p.v_page + (long long)p.v_token * within, v1 = of.last * p.v_page - (long long)p.v_token * turn;
 #pragma unroll
@@ -125,21 +123,6 @@ template <class Warp, bool ALIGNED> struct WindowUnits : Place {
         for (int row = 0; row < 4; row++) {
             const int i = keys.nearest(2 * Warp::c() + (row & 1) + 8 * (row >> 1));
             Warp::template fetch_value<ALIGNED>(x, row, v + ((i < turn ? v0 : v1) + (unsigned long long)p.v_token * unsigned(i)));
-        }
-    }
-
-    // The same without pages, in few steps: short calls wait for them.
-    __device__ __forceinline__ void fetch_packed(int from, const There& keys, typename Warp::Pieces& x) const {
-        const char *k0 = k + (unsigned long long)p.k_token * unsigned(from), *v0 = v + (unsigned long long)p.v_token * unsigned(from);
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const unsigned i = keys.nearest(Warp::g() + 8 * half);
-            Warp::template fetch_key<ALIGNED>(x, half, k0 + (unsigned long long)p.k_token * i);
-        }
-#pragma unroll
-        for (int row = 0; row < 4; row++) {
-            const unsigned i = keys.nearest(2 * Warp::c() + (row & 1) + 8 * (row >> 1));
-            Warp::template fetch_value<ALIGNED>(x, row, v0 + (unsigned long long)p.v_token * i);
         }
     }
 };

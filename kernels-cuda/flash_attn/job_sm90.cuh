@@ -6,7 +6,6 @@
 #include "ptx/shared.cuh"
 #include "ptx/tma.cuh"
 #include "ptx/warpgroup.cuh"
-#include "raw_sinks.cuh"
 #include "tile_finder.cuh"
 
 constexpr int DIM = BLOCK_K, GROUPS = BLOCK_M / 64, THREADS = 32 * WARPS;
@@ -32,34 +31,25 @@ struct Job {
     Tile t;
     TileRows rows;
     Keys all[GROUPS]; // keys that each row of a warpgroup sees
-    // Blocks of BLOCK_N keys hold all that a row sees: the first one from `top` on, each further one in front of the one before,
-    // but none before first_key. The last one's keys that the one before had count as nothing.
-    int first_key, blocks, top;
+    int first_key, blocks; // keys first_key .. first_key + blocks * BLOCK_N hold all that a row sees
     int careful; // its row maxima must follow the scores
     int over;    // there is none: the block is through
 };
 
-// The sinks of a tile's rows, of which a lane has every 32nd.
-struct RowSinks : RawSinks<BLOCK_M / 32> {
-    const int rows;
-
-    __device__ __forceinline__ RowSinks(const FlashAttnParams& p, const Job& job)
-        : RawSinks<BLOCK_M / 32>(p, [&](int i) { return row(i) < job.t.last - job.t.first ? job.rows.head(job.t, row(i)) : -1; }),
-          rows(job.t.last - job.t.first) {}
-
-    static __device__ __forceinline__ int row(int i) { return threadIdx.x % 32 + 32 * i; }
-
-    __device__ __forceinline__ void store(const FlashAttnParams& p, float* sinks) const {
-#pragma unroll
-        for (int i = 0; i < BLOCK_M / 32; i++) sinks[row(i)] = value(p, i, row(i) < rows);
-    }
-};
-
-// Which keys all rows of each warpgroup see. By a warp.
-__device__ __forceinline__ void describe_groups(const FlashAttnParams& p, const Job& job, Keys (&all)[GROUPS]) {
+// What the warpgroups need to know of a tile's rows: which keys all of a group's see, and the sinks. By a warp.
+__device__ __forceinline__ void describe_rows(const FlashAttnParams& p, const Job& job, Keys (&all)[GROUPS], float* sinks) {
     const int lane = threadIdx.x % 32, most = job.t.last - job.t.first - 1;
     auto sees = [&](int row) { return visible(p, job.t.s, job.rows.query + job.rows.before(min(row, most))); };
+    // Every load first.
+    float sink[BLOCK_M / 32];
+#pragma unroll
+    for (int i = 0; i < BLOCK_M / 32; i++) {
+        const int row = lane + 32 * i;
+        sink[i] = p.sinks.base && row <= most ? sink_of(p, job.rows.head(job.t, row)) : -INFINITY;
+    }
     if (lane < GROUPS) all[lane] = {sees(64 * lane + 63).first, sees(64 * lane).last};
+#pragma unroll
+    for (int i = 0; i < BLOCK_M / 32; i++) sinks[lane + 32 * i] = sink[i];
 }
 
 // Byte of 16-byte piece `piece` of a row of a part.

@@ -28,7 +28,7 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
     }
     TileFinder<BLOCK_M> finder(p);
     const Divider heads(p.store.heads);
-    const int items = finder.all * p.store.heads, lane = threadIdx.x % 32, align = p.store.layout == PACKED ? 1 : keys_together(p);
+    const int items = finder.all * p.store.heads, lane = threadIdx.x % 32, box = p.store.layout == PACKED ? 8 : keys_together(p);
     int held = 0, held_before = 0; // items of the last turn and the one before, which had this slot
     auto again = [&](int slot) { return __shfl_sync(ALL_LANES, lane == 0 ? s.again[slot] : 0, 0); };
     for (int n = 0, turn = 0;; turn++) {
@@ -38,21 +38,18 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         // Tiles whose maxima overflowed come round again. Before the end both slots must have been looked at.
         int from = again(slot) ? slot : -1;
         if (from < 0 && item >= items && turn > 0) {
-            barrier_wait(shared_address(&s.judged[slot ^ 1]), (turn - 1) >> 1 & 1);
+            barrier_wait(shared_address(&s.q_empty[slot ^ 1]), (turn - 1) >> 1 & 1);
             if (again(slot ^ 1)) from = slot ^ 1;
         }
         if (from >= 0) item = from == slot ? held_before : held;
         else n++;
-        Job job = {{}, {}, {}, 0, 0, 0, from >= 0, 1};
+        Job job = {{}, {}, {}, 0, 0, from >= 0, 1};
         if (item < items) {
             const int nth = heads.divide(item);
             finder.find(finder.all - 1 - nth, item - nth * p.store.heads, job.t, job.rows), job.over = 0;
             const Keys some = job.t.some;
-            job.first_key = some.first & -align;
-            job.blocks = max((some.last - job.first_key + BLOCK_N - 1) / BLOCK_N, 1); // one even if nothing is seen
-            // Not behind the last key, as far as pages allow: the copy engine can take whole blocks only.
-            const int end = min(job.first_key + job.blocks * BLOCK_N, (job.t.s.k_len + align - 1) & -align);
-            job.top = max(end - BLOCK_N, job.first_key);
+            job.first_key = some.first & -box;
+            job.blocks = some.first < some.last ? (some.last - job.first_key + BLOCK_N - 1) / BLOCK_N : 0;
         }
         if (lane == 0) {
             if (from >= 0) s.again[from] = 0;
@@ -84,11 +81,10 @@ struct Stream {
     }
 
     // From the last keys to the first.
-    __device__ __forceinline__ void tile(const Tile& t, int first_key, int blocks, int top) {
+    __device__ __forceinline__ void tile(const Tile& t, int first_key, int blocks) {
         const FlashAttnParams& p = params.p;
         const int least = visible(p, t.s, 0).first; // of the sequence: keys before it may be anything, as may those behind k_len
-        for (int i = 0; i < blocks; i++) {
-            const int first = max(top - i * BLOCK_N, first_key);
+        for (int first = first_key + (blocks - 1) * BLOCK_N; first >= first_key; first -= BLOCK_N) {
             int page = 0;
             bool good = p.kv_aligned && first >= least && first + BLOCK_N <= t.s.k_len;
             if (good && p.store.layout != PACKED) {
@@ -158,7 +154,7 @@ __device__ __forceinline__ void stream_keys(const PrefillParams& params, const M
         barrier_wait(shared_address(&s.job_full[slot]), turn >> 1 & 1);
         if (s.jobs[slot].over) return;
         const Tile t = s.jobs[slot].t;
-        stream.tile(t, s.jobs[slot].first_key, s.jobs[slot].blocks, s.jobs[slot].top);
+        stream.tile(t, s.jobs[slot].first_key, s.jobs[slot].blocks);
         barrier_arrive(shared_address(&s.q_empty[slot]));
     }
 }
@@ -171,11 +167,7 @@ __device__ __forceinline__ void describe_tiles(const FlashAttnParams& p, const M
         // Through already, for who finds tiles: waited for here too because sinks lie there that others read.
         barrier_wait(shared_address(&s.q_empty[slot]), (turn >> 1 & 1) ^ 1);
         const bool over = s.jobs[slot].over;
-        if (!over) {
-            const RowSinks sinks(p, s.jobs[slot]);
-            describe_groups(p, s.jobs[slot], s.jobs[slot].all);
-            sinks.store(p, m.sinks + slot * BLOCK_M);
-        }
+        if (!over) describe_rows(p, s.jobs[slot], s.jobs[slot].all, m.sinks + slot * BLOCK_M);
         barrier_arrive(shared_address(&s.q_full[slot]));
         if (over) return;
         barrier_arrive(shared_address(&s.q_empty[slot]));

@@ -26,11 +26,7 @@ template <class T> struct Multiplier : ThreadRows {
     unsigned weights[N / 4];
     Ring<STAGES> keys, values;
 
-    __device__ __forceinline__ Multiplier(const FlashAttnParams& p, const Memory& m) : ThreadRows(p), m(m) {
-        // Defined before the first product is under way, as the assembler wants it.
-#pragma unroll
-        for (int i = 0; i < DIM / 2; i++) o[i] = 0.0f;
-    }
+    __device__ __forceinline__ Multiplier(const FlashAttnParams& p, const Memory& m) : ThreadRows(p), m(m) {}
 
     __device__ __forceinline__ unsigned q_shared(int slot) const { return m.q + slot * Q_BYTES + group * 8192; }
     __device__ __forceinline__ unsigned at(unsigned long long (&barriers)[STAGES], const Ring<STAGES>& ring) const {
@@ -47,30 +43,22 @@ template <class T> struct Multiplier : ThreadRows {
         if (lane == 0) barrier_arrive(at(barriers, ring));
     }
 
-    __device__ __forceinline__ void begin(const Job& job) {
+    __device__ __forceinline__ void begin(const Job& job, int slot) {
         ThreadRows::begin(job);
         max[0] = max[1] = NO_MAX, sum[0] = sum[1] = 0.0f;
-    }
-
-    __device__ __forceinline__ void load_queries(int slot) {
+#pragma unroll
+        for (int i = 0; i < DIM / 2; i++) o[i] = 0.0f;
         const unsigned at = q_shared(slot);
         if constexpr (Q_HELD) {
-            const unsigned first = at + swizzled(16 * warp + lane % 16, lane / 16);
+            const int r = 16 * warp + lane % 16;
 #pragma unroll
             for (int k = 0; k < DIM / 16; k++) {
-                const uint4 w = load_matrices(first ^ 32 * k); // two pieces on
+                const uint4 w = load_matrices(at + swizzled(r, 2 * k + lane / 16));
                 q[4 * k] = w.x, q[4 * k + 1] = w.y, q[4 * k + 2] = w.z, q[4 * k + 3] = w.w;
             }
         } else {
             q_at = matrix_descriptor(at);
         }
-    }
-
-    // Begins with the next tile: the scores of its last keys.
-    __device__ __forceinline__ void ask(Scores& s, int slot, bool there) {
-        load_queries(slot);
-        if (there) barrier_wait(at(m.s->k_full, keys), keys.parity);
-        multiply_keys(s);
     }
 
     __device__ __forceinline__ void multiply_keys(Scores& s) const {
@@ -85,20 +73,19 @@ template <class T> struct Multiplier : ThreadRows {
         wgmma_commit();
     }
 
-    // `more`: added to what the keys before gave.
-    __device__ __forceinline__ void multiply_values(bool more) {
+    __device__ __forceinline__ void multiply_values() {
         const unsigned long long b = turned_descriptor(m.v + values.stage * KV_BYTES, KV_PART);
 #pragma unroll
         for (int k = 0; k < N / 16; k++) { // 16 keys of 128 bytes
-            AttentionWgmma<DIM>::run_turned(T{}, o, weights + 4 * k, b + 16 * 128 / 16 * k, k > 0 || more);
+            AttentionWgmma<DIM>::run_turned(T{}, o, weights + 4 * k, b + 16 * 128 / 16 * k, 1);
         }
         wgmma_commit();
     }
 
     // Most blocks lie inside of what all rows see; past the last keys alone a comparison each suffices.
-    __device__ __forceinline__ void mask(Scores& s, int key, int limit, unsigned missing) const {
-        if (missing || key < all.first) mask_all(s, key, seen, c, missing, limit);
-        else if (key + N > ::min(all.last, limit)) mask_edge<true, 0, N / 8>(s, key, seen, c, limit);
+    __device__ __forceinline__ void mask(Scores& s, int key, unsigned missing) const {
+        if (missing || key < all.first) mask_all(s, key, seen, c, missing);
+        else if (key + N > all.last) mask_edge<true, 0, N / 8>(s, key, seen, c);
     }
 
     // Lets the maxima follow; true, and by how much sums shrink, where they moved.
@@ -132,36 +119,38 @@ template <class T> struct Multiplier : ThreadRows {
         for (int i = 0; i < N / 4; i++) weights[i] = pair(T{}, s[2 * i], s[2 * i + 1]);
     }
 
-    // All blocks of a tile, from the last to the first, whose scores are asked for. The last product is left under way.
-    __device__ __forceinline__ void attend(Scores& s, int first_key, int blocks, int top, bool follow) {
+    // All blocks of a tile, from the last to the first.
+    __device__ __forceinline__ void attend(int first_key, int blocks, bool follow) {
         Shared& shared = *m.s;
         // Maxima follow in the blocks where the edge of what rows see passes, and in two at least; then they stay.
-        const int fixed = follow ? first_key : ::min(all.last - N, top - N);
-        int key = top;
-        bool more = false;
+        const int fixed = follow ? first_key : min(all.last - N, first_key + (blocks - 2) * N);
+        int key = first_key + (blocks - 1) * N;
         float shrink[2];
-        const unsigned none = missing();
-        wgmma_wait<0>();
-        hold(s);
-        leave(shared.k_empty, keys), keys.next();
-        mask(s, key, NO_LIMIT, none);
-        raise(s, shrink);
-        soften<0, N / 2>(s);
-        round(s);
-        barrier_wait(at(shared.v_full, values), values.parity);
-        for (int i = 1; i < blocks; i++) {
-            const int limit = key;
-            key = ::max(key - N, first_key);
+        {
+            Scores s;
             barrier_wait(at(shared.k_full, keys), keys.parity);
             multiply_keys(s);
-            multiply_values(more);
-            more = true;
+            const unsigned gone = missing();
+            wgmma_wait<0>();
+            hold(s);
+            leave(shared.k_empty, keys), keys.next();
+            mask(s, key, gone);
+            raise(s, shrink);
+            soften<0, N / 2>(s);
+            round(s);
+        }
+        barrier_wait(at(shared.v_full, values), values.parity);
+        for (key -= N; key >= first_key; key -= N) {
+            Scores s;
+            barrier_wait(at(shared.k_full, keys), keys.parity);
+            multiply_keys(s);
+            multiply_values();
             const unsigned gone = missing();
             wgmma_wait<1>();
             hold(s);
             leave(shared.k_empty, keys), keys.next();
             bool moved = false;
-            mask(s, key, limit, gone);
+            mask(s, key, gone);
             if (key >= fixed) moved = raise(s, shrink);
             constexpr int BEFORE = N / 2 * 8 / 16 & ~3; // taken before the values must be through, the others behind
             const Ring<STAGES> used = values;
@@ -182,48 +171,34 @@ template <class T> struct Multiplier : ThreadRows {
             round(s);
         }
         wgmma_fence();
-        multiply_values(more);
-    }
-
-    __device__ __forceinline__ void finish() {
+        multiply_values();
         wgmma_wait<0>();
         hold(o);
-        leave(m.s->v_empty, values), values.next();
+        leave(shared.v_empty, values), values.next();
     }
 
     // Of a row that is there: those that are not may hold anything.
     __device__ __forceinline__ bool overflowed(int i) const { return seen[i].first != NO_KEYS.first && !(sum[i] < MOST); }
 };
 
-// The first scores of a tile are asked for before the results of the tile before are stored.
 template <class T> __device__ __forceinline__ void multiply(const PrefillParams& params, const Memory& m) {
     Shared& s = *m.s;
     Multiplier<T> mine(params.p, m);
-    typename Multiplier<T>::Scores scores;
-    auto ask = [&](int turn) {
+    for (int turn = 0;; turn++) {
         const int slot = turn & 1;
         barrier_wait(shared_address(&s.q_full[slot]), turn >> 1 & 1);
-        const bool there = !s.jobs[slot].over;
-        mine.ask(scores, slot, there);
-        return there;
-    };
-    bool more = ask(0);
-    for (int turn = 0; more; turn++) {
-        const int slot = turn & 1;
+        if (s.jobs[slot].over) {
+            wait_stores();
+            return;
+        }
         const Job& job = s.jobs[slot];
-        mine.begin(job);
+        mine.begin(job, slot);
         const bool follow = job.careful || !FIXED<T>;
-        mine.attend(scores, job.first_key, job.blocks, job.top, follow);
-        mine.prepare_store(job, m.sinks + slot * BLOCK_M);
-        mine.finish();
+        if (job.blocks > 0) mine.attend(job.first_key, job.blocks, follow);
+        mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
         if (!follow && (mine.overflowed(0) || mine.overflowed(1))) s.again[slot] = 1;
-        barrier_arrive(shared_address(&s.judged[slot]));
-        more = ask(turn + 1);
-        mine.store(T{}, job, params, m.out + mine.group * PARTS * OUT_PART);
+        mine.store(T{}, job, m.sinks + slot * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * PARTS * OUT_PART);
         __syncwarp(); // wgmma is next
         barrier_arrive(shared_address(&s.q_empty[slot]));
     }
-    wgmma_wait<0>();
-    hold(scores);
-    wait_stores();
 }

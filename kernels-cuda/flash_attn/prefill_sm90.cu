@@ -19,7 +19,6 @@ template <class T> __device__ __forceinline__ void prefill(const PrefillParams& 
             barrier_init(shared_address(&s.q_full[i]), 1 + 2 * 32); // queries; who fetched and who described them
             barrier_init(shared_address(&s.job_full[i]), 1);
             barrier_init(shared_address(&s.q_empty[i]), 32 * (4 * GROUPS + 2)); // all but who finds tiles
-            barrier_init(shared_address(&s.judged[i]), 128 * GROUPS);
             s.again[i] = 0;
         }
         for (int i = 0; i < STAGES; i++) {

@@ -7,7 +7,7 @@ constexpr int GIVEN = GROUPS == 3 ? 56 : 72, TAKEN = GROUPS == 3 ? 152 : 216;
 constexpr int KV_PART = BLOCK_N * 128, KV_BYTES = PARTS * KV_PART;
 
 struct Shared {
-    unsigned long long q_full[2], q_empty[2], job_full[2], judged[2]; // judged: whether a tile must be done again
+    unsigned long long q_full[2], q_empty[2], job_full[2];
     unsigned long long k_full[STAGES], k_empty[STAGES], v_full[STAGES], v_empty[STAGES];
     Job jobs[2];
     int again[2];                  // set where a tile's fixed maxima overflowed

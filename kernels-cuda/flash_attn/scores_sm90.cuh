@@ -3,14 +3,12 @@
 #pragma once
 #include "tile.cuh"
 
-constexpr int NO_LIMIT = 0x7fffffff;
-
-// Past one edge, for which a comparison each suffices, in eights FROM .. TO. Keys from `limit` on count as nothing too.
+// Past one edge, for which a comparison each suffices, in eights FROM .. TO.
 template <bool HIGH, int FROM, int TO, int HALF>
-__device__ __forceinline__ void mask_edge(float (&s)[HALF], int first, const Keys (&seen)[2], int c, int limit = NO_LIMIT) {
+__device__ __forceinline__ void mask_edge(float (&s)[HALF], int first, const Keys (&seen)[2], int c) {
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-        const int edge = (HIGH ? ::min(seen[i].last, limit) : seen[i].first) - first - 2 * c;
+        const int edge = (HIGH ? seen[i].last : seen[i].first) - first - 2 * c;
 #pragma unroll
         for (int n = FROM; n < TO; n++) {
 #pragma unroll
@@ -24,12 +22,11 @@ __device__ __forceinline__ void mask_edge(float (&s)[HALF], int first, const Key
 
 // Past both, and where a bit of `missing` says that an eight is not there.
 template <int HALF>
-__device__ __forceinline__ void
-mask_all(float (&s)[HALF], int first, const Keys (&seen)[2], int c, unsigned missing, int limit = NO_LIMIT) {
+__device__ __forceinline__ void mask_all(float (&s)[HALF], int first, const Keys (&seen)[2], int c, unsigned missing) {
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         const int low = seen[i].first - first - 2 * c;
-        const unsigned count = ::max(::min(seen[i].last, limit) - seen[i].first, 0);
+        const unsigned count = seen[i].last > seen[i].first ? seen[i].last - seen[i].first : 0;
 #pragma unroll
         for (int n = 0; n < HALF / 4; n++) {
             const unsigned many = missing >> n & 1 ? 0 : count;

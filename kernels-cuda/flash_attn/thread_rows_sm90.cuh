@@ -1,10 +1,8 @@
 // The two rows of a tile that a thread has: what they see, their sums, and how they are stored.
 #pragma once
 #include "job_sm90.cuh"
-#include "ptx/finish_stores.cuh"
 #include "ptx/pairs.cuh"
 #include "ptx/proxy.cuh"
-#include "scores_sm90.cuh"
 
 // What a row sees that is not there: below and above every key.
 constexpr Keys NO_KEYS = {0x7fffffff, 0};
@@ -36,7 +34,7 @@ struct ThreadRows {
     const int group, warp, lane, g, c; // of the tile; of the group; rows g and g + 8 of the warp's, columns 2 c and the next
     Keys seen[2], all;           // keys that each row sees; that all rows of the warpgroup see
     float o[DIM / 2];
-    float max[2], sum[2], scale[2]; // scale: of what is stored
+    float max[2], sum[2];
 
     __device__ __forceinline__ ThreadRows(const FlashAttnParams& p)
         : p(p), group(__shfl_sync(ALL_LANES, threadIdx.x / 128, 0)), warp(__shfl_sync(ALL_LANES, threadIdx.x / 32 % 4, 0)),
@@ -57,28 +55,17 @@ struct ThreadRows {
     // The first row of this thread in the tile; the other lies 8 behind.
     __device__ __forceinline__ int first_row() const { return 64 * group + 16 * warp + g; }
 
-    // What can be done while the last product is under way: whole sums, and what was stored before has left shared memory.
-    // `sinks` are those of the tile's rows.
-    __device__ __forceinline__ void prepare_store(const Job& job, const float* sinks) {
+    // Writes the rows, by way of shared memory: of this warpgroup from `at` on. `sinks` are those of the tile's rows.
+    template <class T> __device__ __forceinline__ void store(T, const Job& job, const float* sinks, const TensorMap* map, unsigned at) {
+        // What was written there before has been read.
+        if (leads()) wait_stores();
+        sync_threads(1 + group, 128);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            sum[i] = quad_sum(sum[i]);
-            scale[i] = __fdividef(1.0f, sum[i] + fast_exp2(sinks[first_row() + 8 * i] * LOG2_E - max[i]));
-        }
-        if (leads()) {
-            wait_stores();
-            if (job.careful) finish_stores(); // the same rows were stored before
-        }
-        sync_threads(1 + group, 128);
-    }
-
-    // Writes the rows, by way of shared memory: of this warpgroup from `at` on.
-    template <class T> __device__ __forceinline__ void store(T, const Job& job, const PrefillParams& params, unsigned at) {
+            const float scale = __fdividef(1.0f, sum[i] + fast_exp2(sinks[first_row() + 8 * i] * LOG2_E - max[i]));
 #pragma unroll
-        for (int n = 0; n < DIM / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                store_shared_32(staged(at, i, n), pair(T{}, o[4 * n + 2 * i] * scale[i], o[4 * n + 2 * i + 1] * scale[i]));
+            for (int n = 0; n < DIM / 8; n++) {
+                store_shared_32(staged(at, i, n), pair(T{}, o[4 * n + 2 * i] * scale, o[4 * n + 2 * i + 1] * scale));
             }
         }
         // A row that saw no key is zero, even if a sum is not.
@@ -90,14 +77,13 @@ struct ThreadRows {
             }
         }
         if (p.lse_kind != LSE_NONE && c == 0) store_lse_of_rows(job);
-        if (params.out_mapped && job.t.first + 64 * group + 64 <= job.t.last) store_box(job, &params.out, at);
+        if (map && job.t.first + 64 * group + 64 <= job.t.last) store_box(job, map, at);
         else store_pieces(job, at);
     }
 
     // Where two elements of a row lie on their way.
     __device__ __forceinline__ unsigned staged(unsigned at, int i, int n) const {
-        const unsigned first = at + swizzled(16 * warp + g, 0) + 4 * c;
-        return (first ^ 16 * (n % 8)) + 1024 * i + n / 8 * OUT_PART;
+        return at + n / 8 * OUT_PART + swizzled(16 * warp + g + 8 * i, n % 8) + 4 * c;
     }
 
     // Not unrolled: little code is what matters.

@@ -32,8 +32,6 @@ template <int ROWS> struct TileFinder {
         while (all = __shfl_sync(ALL_LANES, end, 31), base + 32 < p.sequences) read(base + 32, all);
     }
 
-    // Every lane has the same one then, and none looks at its neighbours.
-    __device__ __forceinline__ bool one() const { return p.sequences == 1; }
     __device__ __forceinline__ bool has_k_offsets() const { return p.index == CU_SEQLENS || p.index == INDPTR; }
     __device__ __forceinline__ int k_most() const { return p.index == CU_SEQLENS ? int(p.store.slots) : p.page_limit; }
 
@@ -44,11 +42,7 @@ template <int ROWS> struct TileFinder {
     }
 
     // Offset s + 1 for lane s, never below the ones in front; `offset`, where the first lane begins, becomes the last.
-    __device__ __forceinline__ void extent(int raw, int& offset, int& first, int& count) const {
-        if (one()) {
-            first = offset, offset = max(raw, offset), count = offset - first;
-            return;
-        }
+    static __device__ __forceinline__ void extent(int raw, int& offset, int& first, int& count) {
         const int end = running_max(max(raw, offset)), left = __shfl_up_sync(ALL_LANES, end, 1);
         first = threadIdx.x % 32 > 0 ? left : offset, count = end - first;
         offset = __shfl_sync(ALL_LANES, end, 31);
@@ -57,7 +51,7 @@ template <int ROWS> struct TileFinder {
     // Sequences from `first` on, with `tiles` in front of them. As `sequence` has them.
     __device__ __forceinline__ void read(int first, int tiles) {
         base = first, before = tiles;
-        const int s = one() ? 0 : base + threadIdx.x % 32;
+        const int s = base + threadIdx.x % 32;
         const bool there = s < p.sequences, offsets = has_k_offsets();
         // Every load first.
         const int q_end = there ? clamped(p.cu_seqlens_q[s + 1], p.q_tokens) : 0;
@@ -81,8 +75,7 @@ template <int ROWS> struct TileFinder {
         default: wanted = keys == 0 ? 0 : (keys - 1) * page_size + max(min((long long)len, page_size), 1ll);
         }
         mine.k_len = int(max(min(wanted, most), 0ll));
-        const int own = there ? tiles_of<ROWS>(mine.q_len, p.group) : 0;
-        end = before + (one() ? own : running_sum(own));
+        end = before + running_sum(there ? tiles_of<ROWS>(mine.q_len, p.group) : 0);
     }
 
     // Tile `index` of all.

@@ -11,14 +11,6 @@ __device__ __forceinline__ int first_of(const FlashAttnParams& p, const Tile& t)
     return down >= 0 && down < first && down + KEYS >= t.some.last ? down : first;
 }
 
-// Of shared memory, from which on BLOCK_N keys are all that the rows of a group see.
-__device__ __forceinline__ int first_of_group(const FlashAttnParams& p, const Job& job, int group) {
-    const Tile& t = job.t;
-    const int row = min(64 * group, t.last - t.first - 1);
-    const int low = visible(p, t.s, job.rows.query + job.rows.before(row)).first;
-    return min(max(low - job.first_key, 0) & -8, KEYS - BLOCK_N);
-}
-
 // Keys and values of a tile; returns a bit for each eight whose page is not in the cache. `least` is the first key of the sequence
 // that is there.
 __device__ __forceinline__ unsigned fetch_keys(const PrefillParams& params, const Memory& m, unsigned stage, const Job& job, int least) {
@@ -72,7 +64,6 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
             job.first_key = first_of(p, job.t), job.over = 0;
         }
         barrier_wait(empty, parity);
-        const RowSinks sinks(p, job);
         if (!job.over) {
             fetch_queries(params, job, m.q(stage), k_full);
             const unsigned missing = fetch_keys(params, m, stage, job, visible(p, job.t.s, 0).first);
@@ -82,11 +73,7 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         }
         if (lane == 0) (Job&)to = job;
         __syncwarp();
-        if (!job.over) {
-            if (lane < GROUPS) to.firsts[lane] = first_of_group(p, job, lane);
-            describe_groups(p, job, to.all);
-            sinks.store(p, m.sinks + stage * BLOCK_M);
-        }
+        if (!job.over) describe_rows(p, job, to.all, m.sinks + stage * BLOCK_M);
         barrier_arrive(k_full);
         if (job.over) return;
     }

@@ -15,6 +15,14 @@ template <class T> struct WindowMultiplier : ThreadRows {
 
     __device__ __forceinline__ explicit WindowMultiplier(const FlashAttnParams& p) : ThreadRows(p) {}
 
+    // Rows `first` .. `first` + N of shared memory hold what these rows see.
+    __device__ __forceinline__ int first_of(const Job& job) const {
+        const Tile& t = job.t;
+        const int row = ::min(64 * group, t.last - t.first - 1);
+        const int low = visible(p, t.s, job.rows.query + job.rows.before(row)).first;
+        return ::min(::max(low - job.first_key, 0) & -8, KEYS - N);
+    }
+
     __device__ __forceinline__ void multiply_keys(Scores& s, unsigned q, unsigned k) const {
         const unsigned long long a = matrix_descriptor(q), b = matrix_descriptor(k);
         wgmma_fence();
@@ -59,15 +67,15 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
     Shared& s = *m.s;
     WindowMultiplier<T> mine(params.p);
     for (Ring<STAGES> ring;; ring.next()) {
-        const unsigned stage = ring.stage;
+        const unsigned stage = ring.stage, q = m.q(stage) + mine.group * 8192;
         barrier_wait(shared_address(&s.k_full[stage]), ring.parity);
         const WindowJob& job = s.jobs[stage];
         if (job.over) return wait_stores();
-        const int first = __shfl_sync(ALL_LANES, job.firsts[mine.group], 0); // so that the compiler knows all lanes have it
+        mine.begin(job);
+        const int first = mine.first_of(job);
         {
             float scores[BLOCK_N / 2];
-            mine.multiply_keys(scores, m.q(stage) + mine.group * 8192, m.k(stage) + 128 * first);
-            mine.begin(job);
+            mine.multiply_keys(scores, q, m.k(stage) + 128 * first);
             wgmma_wait<0>();
             hold(scores);
             mine.mask(scores, job.first_key + first, job.missing >> first / 8);
@@ -75,10 +83,10 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
         }
         barrier_wait(shared_address(&s.v_full[stage]), ring.parity);
         mine.multiply_values(m.v(stage) + 128 * first);
-        mine.prepare_store(job, m.sinks + stage * BLOCK_M);
+        mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
         wgmma_wait<0>();
         hold(mine.o);
-        mine.store(T{}, job, params, m.out + mine.group * OUT_PART);
+        mine.store(T{}, job, m.sinks + stage * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * OUT_PART);
         __syncwarp(); // wgmma is next
         barrier_arrive(shared_address(&s.empty[stage]));
     }

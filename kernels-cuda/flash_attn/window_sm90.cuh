@@ -3,7 +3,7 @@
 #include "job_sm90.cuh"
 
 // Registers of a thread that copies and of one that multiplies.
-constexpr int GIVEN = 104, TAKEN = 136;
+constexpr int GIVEN = 80, TAKEN = 144;
 // A warpgroup multiplies with BLOCK_N of a tile's KEYS keys, from a multiple of 8 on; those of the groups of gpt-oss, with 8
 // queries each, lie 8 apart.
 constexpr int KEYS = BLOCK_N + 8 * (GROUPS - 1), KV_BYTES = KEYS * 128, STAGE_BYTES = Q_BYTES + 2 * KV_BYTES;
@@ -11,8 +11,7 @@ static_assert(DIM == 64 && STAGES == 3, "one part; a warp for each stage and one
 
 // A tile and its keys first_key .. first_key + KEYS.
 struct WindowJob : Job {
-    unsigned missing;   // a bit for each eight whose page is not in the cache
-    int firsts[GROUPS]; // rows of shared memory from which on a group's keys lie
+    unsigned missing; // a bit for each eight whose page is not in the cache
 };
 
 struct Shared {
