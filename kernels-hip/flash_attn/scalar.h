@@ -11,14 +11,20 @@ __device__ __forceinline__ Tile scalar(const Tile& t) {
 }
 
 // Two weights, rounded to nearest.
+#if defined(__gfx950__)
+template <class Half> __device__ __forceinline__ unsigned convert_two(float low, float high) {
+    typedef float Wide __attribute__((ext_vector_type(2)));
+    typedef Half Two __attribute__((ext_vector_type(2)));
+    return __builtin_bit_cast(unsigned, __builtin_convertvector((Wide{low, high}), Two)); // one instruction
+}
+__device__ __forceinline__ unsigned round_two(F16s, float low, float high) { return convert_two<_Float16>(low, high); }
+__device__ __forceinline__ unsigned round_two(Bf16s, float low, float high) { return convert_two<__bf16>(low, high); }
+#else
 __device__ __forceinline__ unsigned round_two(F16s, float low, float high) {
     return f32_to_f16(low) | unsigned(f32_to_f16(high)) << 16;
 }
+// Ties away from zero: weights are positive and never near the end of the range, so that a sum and a byte permutation do.
 __device__ __forceinline__ unsigned round_two(Bf16s, float low, float high) {
-#if defined(__gfx950__)
-    return f32_to_bf16(low) | unsigned(f32_to_bf16(high)) << 16;
-#else
-    // Ties away from zero: weights are positive and never near the end of the range, so that a sum and a byte permutation do.
     return __builtin_amdgcn_perm(__float_as_uint(high) + 0x8000, __float_as_uint(low) + 0x8000, 0x07060302);
-#endif
 }
+#endif

@@ -548,22 +548,22 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_64",
         waves: 16, flops: 2097152, bytes: 135168,
-        matrix: 512, vector: 3712, lds: 256, l2: 2112, chain: [1584, 3600],
+        matrix: 512, vector: 3520, lds: 256, l2: 2112, chain: [1600, 3600],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_bf16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 768, vector: 3216, lds: 192, l2: 3120, chain: [1956, 3136],
+        matrix: 768, vector: 3072, lds: 192, l2: 3120, chain: [1908, 3088],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_64",
         waves: 16, flops: 2097152, bytes: 135168,
-        matrix: 512, vector: 3648, lds: 256, l2: 2112, chain: [1584, 3600],
+        matrix: 512, vector: 3520, lds: 256, l2: 2112, chain: [1600, 3600],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"mfma_decode_f16_128",
         waves: 12, flops: 3145728, bytes: 199680,
-        matrix: 768, vector: 3168, lds: 192, l2: 3120, chain: [1940, 3120],
+        matrix: 768, vector: 3072, lds: 192, l2: 3120, chain: [1908, 3088],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_decode", arch: "gfx950", entry: c"combine_64",
@@ -598,22 +598,22 @@ pub const ESTIMATES: &[Estimate] = &[
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 2048, vector: 5416, lds: 864, l2: 544, chain: [3492, 3492],
+        matrix: 2048, vector: 4840, lds: 864, l2: 544, chain: [3060, 3060],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_bf16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 1024, vector: 2256, lds: 864, l2: 544, chain: [1980, 2316],
+        matrix: 1024, vector: 2104, lds: 864, l2: 544, chain: [1840, 2316],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_64",
         waves: 8, flops: 8388608, bytes: 34816,
-        matrix: 2048, vector: 5160, lds: 864, l2: 544, chain: [3380, 3380],
+        matrix: 2048, vector: 4840, lds: 864, l2: 544, chain: [3060, 3060],
     },
     Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx950", entry: c"mfma_prefill_f16_128",
         waves: 8, flops: 4194304, bytes: 34816,
-        matrix: 1024, vector: 2192, lds: 864, l2: 544, chain: [1972, 2316],
+        matrix: 1024, vector: 2104, lds: 864, l2: 544, chain: [1840, 2316],
     },
     Estimate {
         op: "flash_attn", variant: "fma", arch: "gfx90a", entry: c"flash_attn",
