@@ -4,8 +4,8 @@ use crate::instruction::{Instruction, Operand, Part, Place, Run, Unused};
 use crate::listing::{Line, arguments};
 use crate::wave::{EXEC, VCC};
 use crate::{
-    branch, compare, convert, divide, dual, float, global, integer, lanes, lds, matrix, packed, scalar, scalar_float,
-    wide, wmma,
+    branch, compare, convert, divide, dual, float, global, integer, lanes, lds, matrix, matrix_scaled, packed, scalar,
+    scalar_float, wide, wmma,
 };
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ const fn family(find: fn(&str) -> Option<Run>, signs: bool, halves: bool) -> Fam
     Family { find, signs, halves }
 }
 
-const FAMILIES: [Family; 15] = [
+const FAMILIES: [Family; 16] = [
     family(branch::find, false, false),
     family(scalar::find, false, false),
     family(scalar_float::find, false, false),
@@ -42,6 +42,7 @@ const FAMILIES: [Family; 15] = [
     family(global::find, false, false),
     family(lds::find, false, false),
     family(matrix::find, false, false),
+    family(matrix_scaled::find, true, true),
     family(wmma::find, false, false),
 ];
 

@@ -31,6 +31,7 @@ mod lanes;
 pub mod lds;
 mod listing;
 mod matrix;
+mod matrix_scaled;
 mod packed;
 #[cfg(test)]
 mod rdna;
