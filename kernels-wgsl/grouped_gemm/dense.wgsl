@@ -2,12 +2,10 @@
 // rows, a team of 32 invocations two of them, 16 bytes each at a time.
 const FOURS: u32 = CHUNK / 4u; // of a chunk of CHUNK elements along K: the first of every two, then the second
 const EIGHTS: u32 = CHUNK / 8u;
-const LINE: u32 = 33u; // padded against bank conflicts
 const TEAMS: u32 = THREADS / 32u;
 const_assert BLOCK_N * 16 == THREADS && BLOCK_N % 8 == 0;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
-var<workgroup> parts: array<Sum, TEAMS * LINE>;
 var<workgroup> sums: array<Sum, BLOCK_N>;
 
 fn two(word: u32) -> vec2<f32> {
@@ -18,18 +16,6 @@ fn two(word: u32) -> vec2<f32> {
 fn eight_products(sum: Sum, w: vec4<u32>, v: u32) -> Sum {
     let low = multiplied(sum, vec4<f32>(two(w.x), two(w.y)), staged(v));
     return multiplied(low, vec4<f32>(two(w.z), two(w.w)), staged(v + EIGHTS));
-}
-
-// The sums of a team's invocations, as those of columns col to col + TEAMS.
-fn share(sum: Sum, col: u32, lane: u32) {
-    parts[lane / 32u * LINE + lane % 32u] = sum;
-    workgroupBarrier();
-    if (lane < TEAMS) {
-        var all = Sum();
-        for (var i = 0u; i < 32u; i++) { all += parts[lane * LINE + i]; }
-        sums[col + lane] = all;
-    }
-    workgroupBarrier();
 }
 
 @compute @workgroup_size(THREADS)

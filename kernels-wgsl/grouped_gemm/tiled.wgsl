@@ -3,7 +3,6 @@
 // elements 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, of rows g and g + 8.
 const TEAMS: u32 = THREADS / 32u;
 const FOURS: u32 = CHUNK * 16u; // fours of elements of a chunk of CHUNK tiles along K
-const HALVES_OF_PARTS: u32 = TEAMS / 2u;
 const_assert BLOCK_N == 32 && CHUNK % TEAMS == 0 && TEAMS % 2 == 0 && THREADS >= BLOCK_M * 8;
 
 // A code in the bits of f16 is its value divided by 2^14. Where `a` is within these bounds, no product leaves the normal numbers
@@ -13,7 +12,6 @@ const MOST_PLAIN: u32 = 237u;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
 var<workgroup> beyond: atomic<u32>; // some element of the chunk is out of bounds
-var<workgroup> parts: array<Sum, HALVES_OF_PARTS * 128u>;
 var<workgroup> sums: array<Sum, BLOCK_N>;
 
 // What an invocation has of two tiles: codes, and the scales of rows g and g + 8, two blocks each.
@@ -156,31 +154,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         workgroupBarrier();
     }
 
-    // The upper half of the teams, then four invocations of a row and the other half.
-    let place = team % HALVES_OF_PARTS * 128u + l;
-    if (team >= HALVES_OF_PARTS) {
-        parts[place] = sums_of.a;
-        parts[place + 32u] = sums_of.b;
-        parts[place + 64u] = sums_of.c;
-        parts[place + 96u] = sums_of.d;
-    }
-    workgroupBarrier();
-    if (team < HALVES_OF_PARTS) {
-        parts[place] += sums_of.a;
-        parts[place + 32u] += sums_of.b;
-        parts[place + 64u] += sums_of.c;
-        parts[place + 96u] += sums_of.d;
-    }
-    workgroupBarrier();
-    if (lane < BLOCK_N) {
-        var sum = Sum();
-        for (var i = 0u; i < HALVES_OF_PARTS; i++) {
-            let at = i * 128u + lane * 4u;
-            sum += parts[at] + parts[at + 1u] + parts[at + 2u] + parts[at + 3u];
-        }
-        sums[lane] = sum;
-    }
-    workgroupBarrier();
+    collect(sums_of, team, l, lane);
     let m = lane / 8u;
     let c = lane % 8u * 4u;
     if (m >= BLOCK_M || t.first + i32(m) >= t.last) { return; }

@@ -5,11 +5,13 @@ fn rms_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     let row = item_of(group);
     if (row >= p.items) { return; }
     var held = array<vec4<f32>, EACH>();
+    var ahead = array<vec4<f32>, EACH>(); // weights, where they are to be on their way while squares are added up
     var squares = 0.0;
     for (var i = 0u; i < EACH; i++) {
         let col = (i * THREADS + lane) * 4u;
         if (col >= p.dim) { continue; }
         let count = p.dim - col;
+        if (AHEAD == 1) { ahead[i] = load4_weight(0u, col, count); }
         var s = load4_x(row, col, count);
         if (RESIDUAL == 1u) {
             s = rounded4_sum(s + load4_residual(row, col, count));
@@ -22,6 +24,8 @@ fn rms_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     for (var i = 0u; i < EACH; i++) {
         let col = (i * THREADS + lane) * 4u;
         if (col >= p.dim) { continue; }
-        store4_y(row, col, p.dim - col, held[i] * scale * load4_weight(0u, col, p.dim - col));
+        var weight = ahead[i];
+        if (AHEAD == 0) { weight = load4_weight(0u, col, p.dim - col); }
+        store4_y(row, col, p.dim - col, held[i] * scale * weight);
     }
 }

@@ -6,8 +6,11 @@ const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "gro
 const COMBINE: Kernel =
     kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
 const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
+const TILED_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
+        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect_subgroup.wgsl", "grouped_gemm/tiled.wgsl");
 const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX", "PASSTHROUGH_SHADERS"];
+const SUBGROUPS: &[&str] = &["SUBGROUP"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
 const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
@@ -17,11 +20,13 @@ const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "inclu
     "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/coop_patches.wgsl",
     "grouped_gemm/coop_dense.wgsl");
 const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/dense.wgsl");
+    "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/share.wgsl", "grouped_gemm/dense.wgsl");
+const DENSE_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
+    "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/share_subgroup.wgsl", "grouped_gemm/dense.wgsl");
 const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
 const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/dense.wgsl");
+    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/share.wgsl", "grouped_gemm/dense.wgsl");
 
 const ROPE: Kernel =
     kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/head.wgsl", "rope/portable.wgsl");
@@ -46,11 +51,20 @@ const ATTENTION_OF_FEW: &[Kernel] = &[
 /// Every probe.
 pub const PROBES: &[Probe] = &[
     Probe { name: "halves", needs: &[], text: include_str!("../probe/halves.wgsl") },
+    Probe { name: "subgroups", needs: SUBGROUPS, text: include_str!("../probe/subgroups.wgsl") },
     Probe { name: "matrices", needs: MATRICES, text: include_str!("../probe/matrices.wgsl") },
 ];
 
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        op: "grouped_gemm",
+        variant: "tiled_1_subgroup",
+        needs: SUBGROUPS,
+        relies: &["halves", "subgroups"],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 32), ("CHUNK", 48)],
+        kernels: &[SCHEDULE, TILED_1_SUBGROUP, COMBINE],
+    },
     Artifact {
         op: "grouped_gemm",
         variant: "tiled_1",
@@ -133,6 +147,14 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         op: "grouped_gemm",
+        variant: "dense_1_subgroup",
+        needs: SUBGROUPS,
+        relies: &["subgroups"],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 16), ("CHUNK", 3072)],
+        kernels: &[SCHEDULE, DENSE_1_SUBGROUP, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
         variant: "dense_1",
         needs: &[],
         relies: &[],
@@ -198,6 +220,16 @@ pub const ARTIFACTS: &[Artifact] = &[
         sizes: &[("THREADS", 256), ("BLOCK_M", 32), ("BLOCK_N", 16), ("SPLIT", 0)],
         kernels: ATTENTION,
     },
+    Artifact {
+        op: "moe_route",
+        variant: "subgroup",
+        needs: SUBGROUPS,
+        relies: &["subgroups"],
+        sizes: &[("THREADS", 128)],
+        kernels: &[
+            kernel!("moe_route": "include/sum_subgroup.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/route.wgsl"),
+        ],
+    },
     small(
         "moe_route",
         &[kernel!("moe_route": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/route.wgsl")],
@@ -210,6 +242,17 @@ pub const ARTIFACTS: &[Artifact] = &[
         relies: &[],
         sizes: &[("THREADS", 128)],
         kernels: &[kernel!("moe_few": "include/sum.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/few.wgsl")],
+    },
+    Artifact {
+        op: "moe_dispatch",
+        variant: "subgroup",
+        needs: SUBGROUPS,
+        relies: &["subgroups"],
+        sizes: &[("THREADS", 128)],
+        kernels: &[
+            kernel!("moe_route": "include/sum_subgroup.wgsl", "include/rank.wgsl", "moe/top_k.wgsl", "moe/route.wgsl"),
+            kernel!("moe_sort": "include/faults.wgsl", "moe/sort.wgsl"),
+        ],
     },
     small(
         "moe_dispatch",
@@ -243,14 +286,33 @@ pub const ARTIFACTS: &[Artifact] = &[
     small("rope", &[ROPE]),
     Artifact {
         op: "rms_norm",
+        variant: "subgroup",
+        needs: SUBGROUPS,
+        relies: &["subgroups"],
+        sizes: &[("THREADS", 256), ("AHEAD", 1)],
+        kernels: &[kernel!("rms_norm": "include/sum_subgroup.wgsl", "rms_norm/held.wgsl")],
+    },
+    Artifact {
+        op: "rms_norm",
         variant: "held",
         needs: &[],
         relies: &[],
-        sizes: &[("THREADS", 256)],
+        sizes: &[("THREADS", 256), ("AHEAD", 0)],
         kernels: &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/held.wgsl")],
     },
     small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),
     small("swiglu", &[kernel!("swiglu_rows": "include/swiglu.wgsl", "swiglu/portable.wgsl")]),
+    Artifact {
+        op: "argmax",
+        variant: "subgroup",
+        needs: SUBGROUPS,
+        relies: &["subgroups"],
+        sizes: &[("THREADS", 128)],
+        kernels: &[
+            kernel!("argmax_parts": "include/rank.wgsl", "argmax/best_subgroup.wgsl", "argmax/parts.wgsl"),
+            kernel!("argmax": "include/rank.wgsl", "argmax/best_subgroup.wgsl", "argmax/portable.wgsl"),
+        ],
+    },
     small(
         "argmax",
         &[

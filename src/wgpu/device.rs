@@ -38,8 +38,12 @@ pub(super) struct Device {
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
 }
 
-/// What tests compile instead of a kernel's text: one without cooperative matrices.
-pub(super) type Rewrite = Box<dyn Fn(String) -> String + Send + Sync>;
+/// What tests compile instead of a kernel's text.
+pub(super) struct Rewrite {
+    pub(super) edit: Box<dyn Fn(String) -> String + Send + Sync>,
+    /// One without cooperative matrices, for a device that is to pass for one with them.
+    pub(super) emulates: bool,
+}
 
 /// A compiled kernel.
 #[derive(Clone)]
@@ -60,7 +64,7 @@ impl Device {
     ) -> Result<Self, Error> {
         let (mut limits, adapter) = (device.limits(), device.adapter_info());
         let (mut features, mut subgroups) = (device.features(), (adapter.subgroup_min_size, adapter.subgroup_max_size));
-        if rewrite.is_some() {
+        if rewrite.as_ref().is_some_and(|r| r.emulates) {
             features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::PASSTHROUGH_SHADERS;
             subgroups = (32, 32);
             // As devices with matrices have; software drivers promise 32 KiB and give more.
@@ -176,7 +180,7 @@ impl Device {
 /// The text that is compiled.
 pub(super) fn rewritten(rewrite: Option<&Rewrite>, text: String) -> String {
     match rewrite {
-        Some(rewrite) => rewrite(text),
+        Some(rewrite) => (rewrite.edit)(text),
         None => text,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
-use super::plan::{Launches, WgpuOp};
+use super::plan::{Launches, WgpuOp, measured};
 use crate::backend::Hint;
 use crate::dtype::DType;
 use crate::op::{Epilogue, GateUp, GroupedGemmSpec, Op, Swiglu, WeightFormat};
@@ -31,7 +31,7 @@ impl Scratch {
         };
         let some = |there: bool, bytes: usize| if there { bytes } else { 0 };
         let halves = match kind(artifact) {
-            _ if artifact.needs.is_empty() => 0,
+            _ if !has_halves(artifact) => 0,
             Reads::Halves => op.rows.saturating_add(op.n),
             _ => op.rows,
         };
@@ -79,10 +79,15 @@ enum Reads {
     Halves,
 }
 
+/// Does a launch before make f16 of rows of `a`?
+fn has_halves(artifact: &Artifact) -> bool {
+    artifact.kernels.iter().any(|kernel| kernel.name == "grouped_halves")
+}
+
 fn kind(artifact: &Artifact) -> Reads {
     match artifact.variant {
-        "tiled_1" | "tiled_4" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
-        "dense_1" | "dense_4" => Reads::Rows,
+        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
+        "dense_1" | "dense_1_subgroup" | "dense_4" => Reads::Rows,
         "coop_dense" => Reads::Halves,
         _ => Reads::Words,
     }
@@ -161,13 +166,13 @@ impl GroupedGemmSpec {
             false => launch.without("offsets", Kind::Ints),
         };
         // Rows that were made halves of have been reported.
-        let launch = match artifact.needs.is_empty() && (self.gather.is_some() || block_m == 1) {
+        let launch = match !has_halves(artifact) && (self.gather.is_some() || block_m == 1) {
             true => launch.status(),
             false => launch.without("status", Kind::Status),
         };
-        let launch = match artifact.needs.is_empty() {
-            true => launch,
-            false => self.halves(launch, scratch, Kind::Halves, Kind::Reads(DType::F32)),
+        let launch = match has_halves(artifact) {
+            true => self.halves(launch, scratch, Kind::Halves, Kind::Reads(DType::F32)),
+            false => launch,
         };
         match self.combine {
             Some(_) => launch.scratch("d", Kind::Writes(DType::F32), scratch.rows.clone(), self.n_out()),
@@ -241,7 +246,7 @@ impl WgpuOp for GroupedGemmSpec {
             (Reads::Tiles, WeightFormat::Mxfp4Tiled) if halves => {
                 Err("a tile of prepacked weights has gates without their ups".into())
             }
-            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if !artifact.needs.is_empty() && self.a == DType::F32 => {
+            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if has_halves(artifact) && self.a == DType::F32 => {
                 Err("`a` is f32, which f16 does not hold".into())
             }
             (Reads::Tiles, WeightFormat::Mxfp4Tiled) | (Reads::Words, _) => Ok(()),
@@ -273,7 +278,7 @@ impl WgpuOp for GroupedGemmSpec {
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
         let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
         let (least, most) = match artifact.variant {
-            "tiled_1" | "dense_1" => (0.0, 1.0),
+            "tiled_1" | "tiled_1_subgroup" | "dense_1" | "dense_1_subgroup" => (0.0, 1.0),
             "coop_16" => (4.0, 12.0),
             "coop_64" => (12.0, 32.0),
             "coop_128" => (32.0, f64::INFINITY),
@@ -289,7 +294,7 @@ impl WgpuOp for GroupedGemmSpec {
         }
         match artifact.relies.contains(&"matrices") {
             true => Err("not chosen: no device has shown its results right yet".into()),
-            false => Ok(()),
+            false => measured(artifact),
         }
     }
 
@@ -308,7 +313,7 @@ impl WgpuOp for GroupedGemmSpec {
                 .consts([("ZEROS", self.combine.is_none().into())]);
             list.push(scheduled(launch, self, &scratch));
         }
-        if !artifact.needs.is_empty() {
+        if has_halves(artifact) {
             list.push(self.make_halves(&scratch));
         }
         if let (Reads::Halves, WeightFormat::Dense(weights)) = (kind(artifact), self.weights) {

@@ -2,7 +2,7 @@
 
 use super::device::Capabilities;
 use super::launch::Launch;
-use super::plan::{Launches, WgpuOp};
+use super::plan::{Launches, WgpuOp, measured};
 use crate::backend::Hint;
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless_kernels_wgsl::Artifact;
@@ -34,7 +34,19 @@ fn sort(op: &SortSpec) -> Launch {
         .sizes([("experts", op.experts), ("assignments", op.tokens * op.top_k)])
 }
 
+/// Only a softmax over all experts adds anything up.
+fn has_sum(op: &RouteSpec, artifact: &Artifact) -> Result<(), String> {
+    match artifact.variant == "subgroup" && op.score == Score::SoftmaxAfterTopK {
+        true => Err("the softmax is of the chosen experts alone: there is no sum to share".into()),
+        false => Ok(()),
+    }
+}
+
 impl WgpuOp for RouteSpec {
+    fn legal(&self, artifact: &Artifact) -> Result<(), String> {
+        has_sum(self, artifact)
+    }
+
     fn launches(&self, _: &Artifact, _: &Capabilities) -> Result<Launches, String> {
         Launches::of([route(self)])
     }
@@ -53,14 +65,14 @@ impl WgpuOp for DispatchSpec {
         if artifact.variant == "few" && assignments > MOST_FEW {
             return Err(format!("takes up to {MOST_FEW} assignments, these are {assignments}"));
         }
-        Ok(())
+        has_sum(&self.route, artifact)
     }
 
     fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
         if artifact.variant == "few" && self.route.tokens > FEW_TOKENS {
             return Err(format!("made for up to {FEW_TOKENS} tokens, these are {}", self.route.tokens));
         }
-        Ok(())
+        measured(artifact)
     }
 
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {

@@ -99,8 +99,18 @@ impl Wgpu {
             let (features, limits) = all_wanted(adapter);
             ((features - wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) | wgpu::Features::SHADER_F16, limits)
         };
-        let rewrite = move |text| super::emulate::emulated(&edit(text));
-        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), Some(Box::new(rewrite)))
+        let edit = Box::new(move |text| super::emulate::emulated(&edit(text)));
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), Some(Rewrite { edit, emulates: true }))
+    }
+
+    /// As [`Wgpu::new`], with `edit` between every text, those of probes too, and its compiler: a driver with faults.
+    ///
+    /// # Errors
+    /// As [`Wgpu::new`].
+    #[cfg(feature = "testing")]
+    pub fn edited(ordinal: usize, edit: impl Fn(String) -> String + Send + Sync + 'static) -> Result<Self, Error> {
+        let rewrite = Rewrite { edit: Box::new(edit), emulates: false };
+        Self::open(ordinal, all_wanted, wgpu::ShaderRuntimeChecks::checked(), Some(rewrite))
     }
 
     /// The same with WebGPU's default limits, no features, and every access of a kernel checked: what runs here runs wherever

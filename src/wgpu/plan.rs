@@ -37,8 +37,8 @@ pub trait WgpuOp: Op {
     /// # Errors
     /// What it is better for, in words.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
-        let _ = (artifact, hint);
-        Ok(())
+        let _ = hint;
+        measured(artifact)
     }
 
     /// Is this operand bound in parts, so that it may be larger than one binding?
@@ -52,6 +52,14 @@ pub trait WgpuOp: Op {
     /// # Errors
     /// What of the spec is too large for this device, in words.
     fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String>;
+}
+
+/// Variants with subgroups wait for a device that shows them to be faster.
+pub(super) fn measured(artifact: &Artifact) -> Result<(), String> {
+    match artifact.relies.contains(&"subgroups") {
+        true => Err("not chosen: not measured yet".into()),
+        false => Ok(()),
+    }
 }
 
 /// The dispatches of a call.

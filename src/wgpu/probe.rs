@@ -26,6 +26,7 @@ pub(super) fn faults(
     for probe in PROBES.iter().filter(|p| p.needs.iter().all(known)) {
         let (input, wanted) = match probe.name {
             "halves" => halves(),
+            "subgroups" => subgroups(),
             _ => matrices(),
         };
         let reason = match run(device, queue, rewritten(rewrite, probe.text.into()), &input, wanted.len()) {
@@ -48,6 +49,15 @@ fn halves() -> (Vec<u32>, Vec<u32>) {
         |code: u32| VALUES.iter().cycle().nth(code as usize).copied().unwrap_or(0.0).to_bits() | (code & 8) << 28;
     let words = (0..16).map(|code| half(code) | half(15 - code) << 16).collect();
     (words, (0..16).flat_map(|code| [value(code), value(15 - code)]).collect())
+}
+
+/// 128 numbers that f32 adds up exactly in any order; of each invocation their sum, the largest, its place, and two neighbours'.
+fn subgroups() -> (Vec<u32>, Vec<u32>) {
+    let value = |lane: u32| (lane * 37 % 101) as f32;
+    let sum: f32 = (0..128).map(value).sum();
+    // 37 * 30 is 100 more than a multiple of 101; no other lane has it.
+    let wanted = |lane: u32| [sum, 100.0, 30.0, value(lane ^ 1), value(lane ^ 2)];
+    ((0..128).map(|i| value(i).to_bits()).collect(), (0..128).flat_map(wanted).map(f32::to_bits).collect())
 }
 
 /// Two matrices of numbers that f16 holds, in part subnormal, and their product, which f32 holds.

@@ -18,7 +18,7 @@ impl RmsNormSpec {
 impl WgpuOp for RmsNormSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         let most = 4 * MOST_HELD * artifact.size("THREADS") as usize;
-        if artifact.variant == "held" && self.dim > most {
+        if artifact.variant != "portable" && self.dim > most {
             return Err(format!("holds rows of up to {most} elements, these have {}", self.dim));
         }
         Ok(())
@@ -36,8 +36,8 @@ impl WgpuOp for RmsNormSpec {
             .sizes([("dim", self.dim)])
             .reals([("eps", self.eps.0)]);
         Launches::of([match artifact.variant {
-            "held" => launch.consts([("EACH", self.fours_each(artifact) as u32)]),
-            _ => launch,
+            "portable" => launch,
+            _ => launch.consts([("EACH", self.fours_each(artifact) as u32)]),
         }])
     }
 }

@@ -8,12 +8,14 @@ mod matrices;
 
 use common::assert_all_passed;
 use dropless::op::cases::Data;
-use dropless::op::{Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Op, WeightFormat};
+use dropless::op::{
+    Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Op, RmsNormSpec, WeightFormat,
+};
 use dropless::testing::conform::Conform;
 use dropless::testing::random::Random;
 use dropless::testing::vectors::{Class, Vectors};
 use dropless::testing::{Filter, Status, conform, present};
-use dropless::{Backend, DType, Error, Hint, Kernel, Replay, Runtime, Tensor, View, Wgpu};
+use dropless::{Backend, DType, Error, Explain, Hint, Kernel, Replay, Runtime, Tensor, View, Wgpu};
 use std::sync::{Arc, Mutex};
 
 fn device() -> Option<Wgpu> {
@@ -151,6 +153,35 @@ fn golden_vectors() {
 fn this_driver_passes_every_probe() {
     let Some(wgpu) = device() else { return };
     assert_eq!(wgpu.capabilities().faults, []);
+}
+
+/// A driver whose subgroups lose an invocation's part, or exchange nothing: what is made of them is not run, and the reason said.
+#[test]
+fn variants_with_subgroups_are_off_where_a_driver_gets_them_wrong() {
+    let subgroups = dropless::wgpu::wgpu::Features::SUBGROUP;
+    let Some(sound) = device().filter(|wgpu| wgpu.capabilities().features.contains(subgroups)) else {
+        eprintln!("this adapter has no subgroups");
+        return;
+    };
+    let (x, weight, out) = (DType::F32, DType::F32, DType::F32);
+    let op = RmsNormSpec { rows: 1, dim: 64, eps: 1e-5.into(), x, weight, out, residual: false };
+    let forced = Hint { variant: Some("subgroup"), ..Hint::default() };
+    assert_eq!(Kernel::plan(&sound, op, forced).unwrap().variant(), "subgroup");
+    let faults = [
+        ("subgroupAdd(value)", "subgroupAdd(select(value, 0.0, lane == 77u))"),
+        ("subgroupMax(u32(value))", "u32(value)"),
+        ("subgroupShuffleXor(value, 2u)", "subgroupShuffleXor(value, 1u)"),
+    ];
+    for (from, to) in faults {
+        let wgpu = Wgpu::edited(0, move |text| text.replace(from, to)).unwrap();
+        let faults = &wgpu.capabilities().faults;
+        assert!(matches!(&faults[..], [fault] if fault.probe == "subgroups"), "{from}: {faults:?}");
+        let refused = Kernel::plan(&wgpu, op, forced).err().expect(from).to_string();
+        assert!(refused.contains("failed the probe `subgroups`: result"), "{refused}");
+        let told = wgpu.explain_here(&op, Hint::default()).unwrap();
+        assert!(format!("{told:?}").contains("failed the probe `subgroups`"), "{told:?}");
+        assert_eq!(Kernel::plan(&wgpu, op, Hint::default()).unwrap().variant(), "held");
+    }
 }
 
 /// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.

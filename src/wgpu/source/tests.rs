@@ -51,6 +51,7 @@ fn promised(artifact: &Artifact) -> naga::valid::Capabilities {
         all | match *need {
             "SHADER_F16" => Capabilities::SHADER_FLOAT16,
             "EXPERIMENTAL_COOPERATIVE_MATRIX" => Capabilities::COOPERATIVE_MATRIX,
+            "SUBGROUP" => Capabilities::SUBGROUP,
             "PASSTHROUGH_SHADERS" => Capabilities::empty(),
             other => panic!("{}: say here what {other} means to naga", artifact.variant),
         }
