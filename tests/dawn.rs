@@ -10,7 +10,7 @@ use dropless::op::{
     ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
 };
 use dropless::testing::conform::{Conform, run_op};
-use dropless::testing::{Filter, Report, present};
+use dropless::testing::{Filter, Report, Status, present};
 use dropless::wgpu::dawn::Dawn;
 use dropless::{Cpu, Hint, Kernel, Provide};
 use std::path::Path;
@@ -32,6 +32,22 @@ where
         if refused || dawn.texts() > known {
             run_op::<O, Dawn>(dawn, &Filter::case(&case.name), &mut |_| {}, report);
         }
+    }
+}
+
+/// Variants with subgroups, which nobody chooses yet, where Dawn has them.
+#[test]
+fn variants_with_subgroups() {
+    let Some(dawn) = device() else { return };
+    let ops = ["rms_norm", "argmax", "moe_route"].map(|op| (op, "subgroup"));
+    for (op, variant) in
+        ops.into_iter().chain([("grouped_gemm", "tiled_1_subgroup"), ("grouped_gemm", "dense_1_subgroup")])
+    {
+        let filter = Filter { ops: vec![op.into()], variant: Some(variant.into()), ..Filter::default() };
+        let report = dropless::testing::conform::run(&dawn, &filter, |_| {});
+        let failed: Vec<_> = report.with(Status::Failed).map(|r| format!("{}: {}", r.case, r.message)).collect();
+        assert!(failed.is_empty(), "{op} {variant}: {failed:#?}");
+        eprintln!("{op} {variant}: {report}");
     }
 }
 
