@@ -46,18 +46,20 @@ pub(super) unsafe fn module(
             device.create_shader_module_trusted(wgpu::ShaderModuleDescriptor { label, source }, checks)
         });
     }
-    let spirv = Some(words(text)?.into());
+    let (names, words) = compiled(text)?;
     // SAFETY: the caller's, and naga has validated what becomes SPIR-V here.
     Ok(unsafe {
         device.create_shader_module_passthrough(wgpu::ShaderModuleDescriptorPassthrough {
             label,
-            spirv,
+            entry_points: names.into(),
+            spirv: Some(words.into()),
             ..Default::default()
         })
     })
 }
 
-fn words(text: &str) -> Result<Vec<u32>, String> {
+/// What a pipeline can name, and the words. wgpu reads no names from words that are passed on.
+fn compiled(text: &str) -> Result<(Vec<wgpu::PassthroughShaderEntryPoint<'static>>, Vec<u32>), String> {
     use naga::{back::spv, proc::BoundsCheckPolicy::Unchecked, valid};
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let needs = valid::Capabilities::SHADER_FLOAT16 | valid::Capabilities::COOPERATIVE_MATRIX;
@@ -77,7 +79,11 @@ fn words(text: &str) -> Result<Vec<u32>, String> {
         ..spv::Options::default()
     };
     let words = spv::write_vec(&module, &info, &options, None).map_err(|e| e.to_string())?;
-    shared(words).ok_or_else(|| "naga's SPIR-V breaks off".into())
+    let names = module.entry_points.iter().map(|e| wgpu::PassthroughShaderEntryPoint {
+        name: e.name.clone().into(),
+        workgroup_size: e.workgroup_size.into(),
+    });
+    Ok((names.collect(), shared(words).ok_or("naga's SPIR-V breaks off")?))
 }
 
 /// The same words, in which accesses of what invocations share say so, and barriers make it available and visible.
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn every_shared_access_and_barrier_says_so() {
-        let words = words(TEXT).unwrap();
+        let (_, words) = compiled(TEXT).unwrap();
         let of = |op: u32| -> Vec<Vec<u32>> {
             instructions(&words).unwrap().into_iter().filter(|i| i[0] & 0xffff == op).map(<[u32]>::to_vec).collect()
         };
@@ -198,13 +204,13 @@ mod tests {
 
     #[test]
     fn words_that_break_off_are_none() {
-        let words = words(TEXT).unwrap();
+        let (_, words) = compiled(TEXT).unwrap();
         assert_eq!(shared(words[..HEADER + 1].to_vec()), None);
         assert_eq!(shared(words[..3].to_vec()), None);
     }
 
     #[test]
     fn a_text_that_naga_refuses_is_words() {
-        assert!(words("fn probe() { let x = y; }").unwrap_err().contains('y'));
+        assert!(compiled("fn probe() { let x = y; }").unwrap_err().contains('y'));
     }
 }

@@ -184,6 +184,20 @@ fn variants_with_subgroups_are_off_where_a_driver_gets_them_wrong() {
     }
 }
 
+/// Texts that name cooperative matrices go to the driver as SPIR-V of ours. Here all take that way, matrices or not: names of entry
+/// points, bindings and constants arrive.
+#[test]
+fn kernels_as_spirv_of_ours() {
+    let passes_on = dropless::wgpu::wgpu::Features::PASSTHROUGH_SHADERS;
+    let Some(_) = device().filter(|wgpu| wgpu.capabilities().features.contains(passes_on)) else {
+        eprintln!("this adapter takes no SPIR-V");
+        return;
+    };
+    let wgpu = Wgpu::edited(0, |text| format!("enable wgpu_cooperative_matrix;\n{text}")).unwrap();
+    let ops = ["grouped_gemm", "rms_norm"].map(String::from).to_vec();
+    assert_all_passed(&conform::run(&wgpu, &Filter { ops, ..Filter::default() }, |_| {}));
+}
+
 /// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
 #[test]
 fn decoding_is_batch_invariant() {
