@@ -63,9 +63,11 @@ const LARGEST: u32 = 192;
 /// Of dense weights: fewest rows an expert for wgmma, and most for the smaller tiles.
 const DENSE_LEAST: usize = 8;
 const DENSE_FEW: usize = 64;
-/// Weight rows of the tiles for linear layers, which have more rows of `a` than the smaller tiles.
+/// Weight rows of the tiles for linear layers, which have more rows of `a` than the smaller tiles are for.
 const LINEAR: u32 = 128;
-const SMALLER: usize = 48;
+/// Fewest tiles, as a part of the multiprocessors: of experts, of a linear layer.
+const LEAST_GROUPED: usize = 4;
+const LEAST_LINEAR: usize = 6;
 
 /// A variant of this kind.
 #[derive(Clone, Copy)]
@@ -128,7 +130,8 @@ impl<'a> Prefill<'a> {
         }
         let row_tiles = op.rows.min(op.local.count) * each.div_ceil(self.artifact.block_m as usize);
         let tiles = row_tiles * op.n.div_ceil(self.artifact.block_n as usize);
-        if tiles < device.units as usize / 4 {
+        let least = if op.grouped { LEAST_GROUPED } else { LEAST_LINEAR };
+        if tiles < device.units as usize / least {
             return Err(format!("has {tiles} tiles for {} multiprocessors", device.units));
         }
         Ok(())
@@ -281,8 +284,8 @@ fn dense(op: &GroupedGemmSpec) -> Result<(), String> {
 /// # Errors
 /// Why another variant does, in words.
 fn linear(op: &GroupedGemmSpec, each: usize, device: &DeviceInfo) -> Result<(), String> {
-    if op.grouped || each <= SMALLER {
-        return Err(format!("is for linear layers of more than {SMALLER} rows"));
+    if op.grouped || each <= DENSE_FEW {
+        return Err(format!("is for linear layers of more than {DENSE_FEW} rows"));
     }
     let rounds = |rows: u32| {
         let tiles = op.n.div_ceil(rows as usize) * each.div_ceil(LARGEST as usize);
@@ -363,8 +366,9 @@ mod tests {
             let op = GroupedGemmSpec::linear(rows, n, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
             chosen(&op, 90, None).unwrap()
         };
-        assert_eq!([64, 512, 2048].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
-        assert_eq!([256, 512].map(|rows| linear(rows, 2880)), ["sm90_dense_192x128"; 2]);
+        assert_eq!([linear(64, 5120), linear(64, 2880)], ["sm90_dense_48"; 2]);
+        assert_eq!([128, 512, 2048].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
+        assert_eq!([128, 256, 512].map(|rows| linear(rows, 2880)), ["sm90_dense_192x128"; 3]);
         assert_eq!([linear(1024, 2880), linear(8192, 5120)], ["sm90_dense_192"; 2], "fewer rounds of larger tiles");
         assert!(!linear(64, 32).contains("dense"), "a router has too few tiles");
     }
