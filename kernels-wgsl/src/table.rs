@@ -31,11 +31,15 @@ const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/
 const ROPE: Kernel =
     kernel!("rope": "include/faults.wgsl", "include/rotate.wgsl", "rope/head.wgsl", "rope/portable.wgsl");
 
+const SEQUENCES: Kernel =
+    kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/lengths.wgsl", "flash_attn/sequences.wgsl");
+const PAGES: Kernel = kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl",
+    "flash_attn/pages.wgsl");
 const ATTENTION: &[Kernel] = &[
-    kernel!("attention_sequences": "include/faults.wgsl", "flash_attn/lengths.wgsl", "flash_attn/sequences.wgsl"),
-    kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/pages.wgsl"),
+    SEQUENCES,
+    PAGES,
     kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
-        "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
+        "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/portable.wgsl"),
     kernel!("attention_combine": "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl", "flash_attn/tile.wgsl",
         "flash_attn/split.wgsl"),
 ];
@@ -43,7 +47,7 @@ const ATTENTION_OF_FEW: &[Kernel] = &[
     kernel!("attention_pages": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl", "flash_attn/find_few.wgsl",
         "flash_attn/pages.wgsl"),
     kernel!("flash_attn": "include/faults.wgsl", "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl",
-        "flash_attn/find_few.wgsl", "flash_attn/tile.wgsl", "flash_attn/portable.wgsl"),
+        "flash_attn/find_few.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/portable.wgsl"),
     kernel!("attention_combine": "include/faults.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl", "flash_attn/find_few.wgsl",
         "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
 ];
@@ -210,6 +214,27 @@ pub const ARTIFACTS: &[Artifact] = &[
         relies: &[],
         sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
         kernels: ATTENTION,
+    },
+    Artifact {
+        op: "flash_attn",
+        variant: "coop",
+        needs: MATRICES,
+        relies: &["matrices"],
+        sizes: &[
+            ("THREADS", 256),
+            ("SUBGROUP", 32),
+            ("WORKGROUP_BYTES", 46464),
+            ("BLOCK_M", 64),
+            ("BLOCK_N", 64),
+            ("SPLIT", 0),
+            ("N_TILES", 2),
+        ],
+        kernels: &[
+            SEQUENCES,
+            PAGES,
+            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
+                "include/mxfp4.wgsl", "include/fit.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
+        ],
     },
     Artifact {
         op: "flash_attn",

@@ -177,6 +177,33 @@ impl FlashAttnSpec {
     }
 }
 
+/// What variants take.
+impl FlashAttnSpec {
+    /// Sequences that every workgroup may go through.
+    fn are_few(&self) -> Result<(), String> {
+        if self.sequences > MOST_FEW {
+            return Err(format!("takes up to {MOST_FEW} sequences, these are {}", self.sequences));
+        }
+        match (self.index, self.kv_scales) {
+            _ if self.q_tokens == 0 => Err("without queries nothing would look at the lengths".into()),
+            (_, true) => Err("with scales of keys and values it would bind too much".into()),
+            (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
+            _ => Err("takes keys by a block table, or by start and length".into()),
+        }
+    }
+
+    /// Cooperative matrices are for heads of one width, and of numbers that f16 holds.
+    fn are_halves(&self) -> Result<(), String> {
+        if self.head_dim != 64 {
+            return Err(format!("made for heads of 64 elements, these have {}", self.head_dim));
+        }
+        match [("q", self.q), ("k", self.kv)].into_iter().find(|(_, dtype)| *dtype == DType::F32) {
+            Some((name, _)) => Err(format!("`{name}` is f32, which f16 does not hold")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Where a kernel has sequences from.
 enum Found {
     /// Bytes of the scratch.
@@ -219,22 +246,18 @@ impl WgpuOp for FlashAttnSpec {
     }
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        if artifact.variant != "few" {
-            return Ok(());
-        }
-        if self.sequences > MOST_FEW {
-            return Err(format!("takes up to {MOST_FEW} sequences, these are {}", self.sequences));
-        }
-        match (self.index, self.kv_scales) {
-            _ if self.q_tokens == 0 => Err("without queries nothing would look at the lengths".into()),
-            (_, true) => Err("with scales of keys and values it would bind too much".into()),
-            (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
-            _ => Err("takes keys by a block table, or by start and length".into()),
+        match artifact.variant {
+            "few" => self.are_few(),
+            "coop" => self.are_halves(),
+            _ => Ok(()),
         }
     }
 
     /// Where tiles alone keep a device busy, putting parts together only costs.
     fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
+        if !artifact.needs.is_empty() {
+            return Err("not chosen: not measured yet".into());
+        }
         let groups = self.tiles(self.blocks(artifact).0).saturating_mul(self.kv_heads);
         match (artifact.variant, self.splits) {
             ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),

@@ -5,11 +5,12 @@ use dropless::Wgpu;
 use dropless::testing::{Filter, Status, conform, present};
 use dropless::wgpu::wgpu::Features;
 
-const VARIANTS: [(&str, &str); 4] = [
+const VARIANTS: [(&str, &str); 5] = [
     ("grouped_gemm", "coop_16"),
     ("grouped_gemm", "coop_64"),
     ("grouped_gemm", "coop_128"),
     ("grouped_gemm", "coop_dense"),
+    ("flash_attn", "coop"),
 ];
 
 /// None where there is no adapter, or one without f16 (SwiftShader).
@@ -39,7 +40,7 @@ fn every_variant_with_matrices_is_right() {
 }
 
 /// A variant, a case that must fail, and what stands in the text for what.
-const FAULTS: [(&str, &str, &str, &str); 7] = [
+const FAULTS: [(&str, &str, &str, &str); 9] = [
     // Tiles are overwritten while others still read them, and read before they are whole.
     ("coop_16", "weights_tiled", "        workgroupBarrier();\n        put_weights", "        put_weights"),
     ("coop_16", "weights_tiled", "        workgroupBarrier();\n        if (kt", "        if (kt"),
@@ -48,18 +49,21 @@ const FAULTS: [(&str, &str, &str, &str); 7] = [
     ("coop_16", "weights_tiled", "&w_tile[(first_n", "&w_tile[(first_n + BLOCK_N"),
     ("coop_16", "weights_tiled", "let own_patch = subgroup * 256u;", "let own_patch = 0u;"),
     ("coop_64", "weights_tiled", "lane: u32) {\n    workgroupBarrier();\n    let r", "lane: u32) {\n    let r"),
+    ("coop", "tiles_window_paged", "        workgroupBarrier();\n        // Values take", "        // Values take"),
+    ("coop", "tiles_window_paged", "coopLoad<coop_mat16x16<f16, B>>", "coopLoadT<coop_mat16x16<f16, B>>"),
 ];
 
 #[test]
 fn faults_in_what_uses_matrices_are_found() {
     for (variant, case, from, to) in FAULTS {
-        let edit = move |text: String| match text.contains("fn grouped_gemm(") {
-            true => {
-                assert!(text.contains(from), "{variant} has no `{from}`");
-                text.replace(from, to)
-            }
-            false => text,
-        };
+        let edit =
+            move |text: String| match ["fn grouped_gemm(", "fn flash_attn("].iter().any(|entry| text.contains(entry)) {
+                true => {
+                    assert!(text.contains(from), "{variant} has no `{from}`");
+                    text.replace(from, to)
+                }
+                false => text,
+            };
         let Some(wgpu) = device(edit) else { return };
         let filter = Filter { variant: Some(variant.into()), ..Filter::case(case) };
         let report = conform::run(&wgpu, &filter, |_| {});

@@ -1,0 +1,272 @@
+// Attention with sinks on cooperative matrices of 16 x 16, f16 into f32, for heads of 64 elements. A workgroup has 64 rows of one
+// key head and walks the keys they see 64 at a time. Rows, keys and values become f16, each tile divided by a power of two of its
+// own; products with a tile that does not fit are computed in f32 instead, and so is what depends on weights below 2^-29 of the
+// largest: those beside values that may be zero where it is. Four invocations share a row: each weighs 16 of the keys, then owns 16
+// elements of the output. Every subgroup of 32 multiplies 16 rows with 32 keys, or with 32 elements of values;
+// a line with $n stands for one line for each of its two matrices.
+const LINE: u32 = 18u; // fours of a row of 64 halves, padded against bank conflicts
+const HALF_LINE: u32 = 72u;
+const REAL_LINE: u32 = 68u;
+const EACH: u32 = 4u; // fours of a tile's row that an invocation has
+const WEIGHT_EXPONENT: i32 = 15; // of weights as f16: small ones keep their bits
+const LEAST_WEIGHT: f32 = 0x1p-29; // which has all of its bits then
+const SMALL_WEIGHTS: u32 = 1u; // of `odd`
+const ZERO_VALUES: u32 = 2u;
+const ROWS: u32 = 0u;
+const KEYS: u32 = 1u;
+const VALUES: u32 = 2u;
+const_assert THREADS == 256 && BLOCK_M == 64 && BLOCK_N == 64 && HEAD_DIM == 64;
+
+var<workgroup> q_tile: array<vec4<f16>, BLOCK_M * LINE>;
+var<workgroup> kv_tile: array<vec4<f16>, BLOCK_N * LINE>;
+var<workgroup> weights: array<f16, BLOCK_M * HALF_LINE>; // by elements: neighbours write neighbours
+var<workgroup> products: array<f32, BLOCK_M * REAL_LINE>; // scores, then weighted values
+var<workgroup> team: array<f32, THREADS>;
+var<workgroup> slots: array<i32, BLOCK_N>;
+var<workgroup> largest: array<atomic<u32>, 3>;
+var<workgroup> smallest: array<atomic<u32>, 3>;
+var<workgroup> odd: atomic<u32>;
+var<workgroup> exact: u32;
+
+// Leaves what fits `which` to `fit_of_all`.
+fn note(which: u32, fours: array<vec4<f32>, EACH>) {
+    var extremes = Extremes(0u, 0xffffffffu);
+    var all = fours;
+    for (var i = 0u; i < EACH; i++) { extremes = widened(extremes, all[i]); }
+    atomicMax(&largest[which], extremes.most);
+    atomicMin(&smallest[which], extremes.least);
+}
+
+fn fit_of_all(which: u32) -> Fit {
+    return fit_of(Extremes(atomicLoad(&largest[which]), atomicLoad(&smallest[which])));
+}
+
+fn forget(which: u32) {
+    atomicStore(&largest[which], 0u);
+    atomicStore(&smallest[which], 0xffffffffu);
+}
+
+// Row and four of what an invocation loads.
+fn place_of(lane: u32, i: u32) -> vec2<u32> {
+    let at = lane + i * THREADS;
+    return vec2<u32>(at / 16u, at % 16u);
+}
+
+fn row_four(t: Tile, kv_head: u32, m: u32, d: u32) -> vec4<f32> {
+    let row = t.first + i32(m);
+    if (row >= t.s.q_len * p.heads_each) { return vec4<f32>(); }
+    let head = kv_head * u32(p.heads_each) + u32(row % p.heads_each);
+    return load4_q(u32(t.s.q_first + row / p.heads_each), head * p.dim + d, 4u);
+}
+
+fn kv_four(which: u32, n: u32, kv_head: u32, d: u32) -> vec4<f32> {
+    let slot = slots[n];
+    if (slot < 0) { return vec4<f32>(); }
+    if (which == KEYS) { return key4(u32(slot), kv_head, d); }
+    return value4(u32(slot), kv_head, d);
+}
+
+fn kv_fours(which: u32, kv_head: u32, lane: u32) -> array<vec4<f32>, EACH> {
+    var fours = array<vec4<f32>, EACH>();
+    for (var i = 0u; i < EACH; i++) {
+        let place = place_of(lane, i);
+        fours[i] = kv_four(which, place.x, kv_head, place.y * 4u);
+    }
+    return fours;
+}
+
+fn note_zeros(fours: array<vec4<f32>, EACH>, lane: u32) {
+    var all = fours;
+    for (var i = 0u; i < EACH; i++) {
+        if (any(all[i] == vec4<f32>()) && slots[place_of(lane, i).x] >= 0) { atomicOr(&odd, ZERO_VALUES); }
+    }
+}
+
+// 64 weights that f16 loses beside the largest come to less than a value's last bit.
+fn values_are_alike() -> bool {
+    let range = (atomicLoad(&largest[VALUES]) >> 23u) - ((atomicLoad(&smallest[VALUES]) + 1u) >> 23u);
+    return range <= 24u;
+}
+
+fn put_kv(fours: array<vec4<f32>, EACH>, down: f32, lane: u32) {
+    var all = fours;
+    for (var i = 0u; i < EACH; i++) {
+        let place = place_of(lane, i);
+        kv_tile[place.x * LINE + place.y] = vec4<f16>(all[i] * down);
+    }
+}
+
+// Does a key of the tile count for a row that sees keys `seen` of it?
+fn is_there(n: u32, j: i32, seen: vec2<i32>) -> bool {
+    return slots[n] >= 0 && j + i32(n) >= seen.x && j + i32(n) < seen.y;
+}
+
+@compute @workgroup_size(THREADS)
+fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    // Not item_of: naga does not take results of calls for uniform.
+    let item = group.y * MAX_GROUPS + group.x;
+    if (item >= p.items) { return; }
+    let kv_head = item % p.kv_heads;
+    if (lane == 0u) { tile = find_tile(i32(item / p.kv_heads), item == 0u); }
+    let t = workgroupUniformLoad(&tile);
+    if (t.first < 0) { return; }
+    let range = seen_by(t);
+    if (lane < 3u) { forget(lane); }
+    workgroupBarrier();
+    var fours = array<vec4<f32>, EACH>();
+    for (var i = 0u; i < EACH; i++) {
+        let place = place_of(lane, i);
+        fours[i] = row_four(t, kv_head, place.x, place.y * 4u);
+    }
+    note(ROWS, fours);
+    workgroupBarrier();
+    let q_fit = fit_of_all(ROWS);
+    for (var i = 0u; i < EACH; i++) {
+        let place = place_of(lane, i);
+        q_tile[place.x * LINE + place.y] = vec4<f16>(fours[i] * power_of_two(-q_fit.exponent));
+    }
+
+    let k_scale = scale_of(0u, kv_head) * p.sm_scale;
+    let v_scale = scale_of(1u, kv_head);
+    let m = lane / 4u;
+    let member = lane % 4u;
+    let row = t.first + i32(m);
+    let mine = row < t.s.q_len * p.heads_each;
+    let r = row / p.heads_each;
+    var seen = vec2<i32>();
+    if (mine) { seen = visible(t.s, r); }
+    let subgroup = lane / 32u;
+    let first_m = subgroup / 2u * 16u;
+    let first_n = subgroup % 2u * 32u;
+    var most = bitcast<f32>(p.minus_infinity);
+    var sum = 0.0;
+    var out = array<vec4<f32>, EACH>();
+    for (var j = range.x; j < range.y; j += i32(BLOCK_N)) {
+        workgroupBarrier();
+        if (lane < BLOCK_N) {
+            slots[lane] = -1;
+            if (j + i32(lane) < range.y) { slots[lane] = slot_of(t.s, j + i32(lane)); }
+        }
+        if (lane == KEYS || lane == VALUES) { forget(lane); }
+        if (lane == 0u) { atomicStore(&odd, 0u); }
+        workgroupBarrier();
+        fours = kv_fours(KEYS, kv_head, lane);
+        note(KEYS, fours);
+        workgroupBarrier();
+        let k_fit = fit_of_all(KEYS);
+        put_kv(fours, power_of_two(-k_fit.exponent), lane);
+        if (lane == 0u) { exact = select(1u, 0u, q_fit.fits && k_fit.fits); }
+        let exact_scores = workgroupUniformLoad(&exact) != 0u;
+        if (exact_scores) {
+            for (var i = 0u; i < 16u; i++) {
+                let n = member + 4u * i;
+                var z = 0.0;
+                for (var d = 0u; d < 64u; d += 4u) { z += dot(row_four(t, kv_head, m, d), kv_four(KEYS, n, kv_head, d)); }
+                products[m * REAL_LINE + n] = z;
+            }
+        } else {
+            var z_$n = coop_mat16x16<f32, C>();
+            for (var v = 0u; v < 16u; v += 4u) {
+                let a = coopLoadT<coop_mat16x16<f16, A>>(&q_tile[first_m * LINE + v], LINE);
+                let b_$n = coopLoad<coop_mat16x16<f16, B>>(&kv_tile[(first_n + $nu * 16u) * LINE + v], LINE);
+                z_$n = coopMultiplyAdd(a, b_$n, z_$n);
+            }
+            let z_at_$n = first_m * REAL_LINE + first_n + $nu * 16u;
+            coopStoreT(z_$n, &products[z_at_$n], REAL_LINE);
+        }
+        fours = kv_fours(VALUES, kv_head, lane);
+        note(VALUES, fours);
+        note_zeros(fours, lane);
+        workgroupBarrier();
+        // Values take the place of the keys.
+        let v_fit = fit_of_all(VALUES);
+        put_kv(fours, power_of_two(-v_fit.exponent), lane);
+        var up = vec2<f32>(power_of_two(q_fit.exponent), power_of_two(k_fit.exponent));
+        if (exact_scores) { up = vec2<f32>(1.0); }
+        // Weights are relative to the largest of the tile, so that f16 holds those that count beside values of another magnitude.
+        var here = bitcast<f32>(p.minus_infinity);
+        var scores = array<f32, 16>();
+        for (var i = 0u; i < 16u; i++) {
+            let n = member + 4u * i;
+            // The smaller one first: nothing overflows in between.
+            let z = products[m * REAL_LINE + n] * min(up.x, up.y) * max(up.x, up.y) * k_scale;
+            scores[i] = z;
+            if (is_there(n, j, seen) && z > here) { here = z; } // a NaN is no maximum
+        }
+        team[lane] = here;
+        workgroupBarrier();
+        for (var i = 0u; i < 4u; i++) {
+            let other = team[m * 4u + i];
+            if (other > here) { here = other; }
+        }
+        let before = most;
+        most = select(most, here, here > most);
+        let none = is_minus_infinity(most);
+        let carry = weight_of(before, most, none);
+        let share = weight_of(here, most, none);
+        sum *= carry;
+        for (var i = 0u; i < 16u; i++) {
+            let n = member + 4u * i;
+            var weight = 0.0;
+            if (is_there(n, j, seen)) { weight = weight_of(scores[i], here, is_minus_infinity(here)); }
+            if (weight > 0.0 && weight < LEAST_WEIGHT) { atomicOr(&odd, SMALL_WEIGHTS); }
+            weights[m * HALF_LINE + n] = f16(weight * power_of_two(WEIGHT_EXPONENT));
+            scores[i] = weight;
+            sum += weight * share;
+        }
+        workgroupBarrier();
+        if (lane == 0u) {
+            let all = atomicLoad(&odd);
+            let lost = (all & SMALL_WEIGHTS) != 0u && ((all & ZERO_VALUES) != 0u || !values_are_alike());
+            exact = select(0u, 1u, lost || !v_fit.fits);
+        }
+        let exact_values = workgroupUniformLoad(&exact) != 0u;
+        if (exact_values) {
+            for (var i = 0u; i < 16u; i++) { products[m * REAL_LINE + member + 4u * i] = scores[i]; }
+            workgroupBarrier();
+            fours = array<vec4<f32>, EACH>();
+            for (var n = 0u; n < BLOCK_N; n++) {
+                // What is not visible is not even multiplied by zero.
+                if (!is_there(n, j, seen)) { continue; }
+                let weight = products[m * REAL_LINE + n];
+                // Written out: lavapipe leaves loops for good after 65535 turns of all of them.
+                fours[0] += weight * kv_four(VALUES, n, kv_head, member * 4u);
+                fours[1] += weight * kv_four(VALUES, n, kv_head, member * 4u + 16u);
+                fours[2] += weight * kv_four(VALUES, n, kv_head, member * 4u + 32u);
+                fours[3] += weight * kv_four(VALUES, n, kv_head, member * 4u + 48u);
+            }
+            workgroupBarrier();
+            for (var i = 0u; i < EACH; i++) {
+                let at = m * REAL_LINE + (member + i * 4u) * 4u;
+                for (var c = 0u; c < 4u; c++) { products[at + c] = fours[i][c]; }
+            }
+        } else {
+            var y_$n = coop_mat16x16<f32, C>();
+            for (var k = 0u; k < BLOCK_N; k += 16u) {
+                let a = coopLoadT<coop_mat16x16<f16, A>>(&weights[first_m * HALF_LINE + k], HALF_LINE);
+                let b_$n = coopLoadT<coop_mat16x16<f16, B>>(&kv_tile[k * LINE + first_n / 4u + $nu * 4u], LINE);
+                y_$n = coopMultiplyAdd(a, b_$n, y_$n);
+            }
+            let y_at_$n = first_m * REAL_LINE + first_n + $nu * 16u;
+            coopStoreT(y_$n, &products[y_at_$n], REAL_LINE);
+        }
+        workgroupBarrier();
+        var value_up = v_scale * share;
+        if (!exact_values) { value_up *= power_of_two(-WEIGHT_EXPONENT) * power_of_two(v_fit.exponent); }
+        for (var i = 0u; i < EACH; i++) {
+            let at = m * REAL_LINE + (member + i * 4u) * 4u;
+            let four = vec4<f32>(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
+            out[i] = out[i] * carry + four * value_up;
+        }
+    }
+
+    workgroupBarrier();
+    team[lane] = sum;
+    workgroupBarrier();
+    if (!mine) { return; }
+    sum = team[m * 4u] + team[m * 4u + 1u] + team[m * 4u + 2u] + team[m * 4u + 3u];
+    let head = kv_head * u32(p.heads_each) + u32(row % p.heads_each);
+    let q_row = u32(t.s.q_first + r);
+    for (var i = 0u; i < EACH; i++) { finish_four(q_row, head, (member + i * 4u) * 4u, out[i], most, sum); }
+    if (member == 0u) { finish_lse(q_row, head, most, sum); }
+}
