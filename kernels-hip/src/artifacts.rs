@@ -256,6 +256,19 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         ops: &["grouped_gemm"],
+        variant: "mfma_f8",
+        entries: &[c"mfma_bf16_mxfp4", c"grouped_finish"],
+        warps: 8,
+        block_m: 128,
+        block_n: 128,
+        block_k: 64,
+        source: None,
+        objects: &[
+            Object { arch: "gfx950", bytes: include_bytes!("../co/grouped_gemm.mfma_f8.gfx950.co") },
+        ],
+    },
+    Artifact {
+        ops: &["grouped_gemm"],
         variant: "wmma",
         entries: &[c"wmma_bf16_dense", c"wmma_bf16_mxfp4", c"wmma_f16_dense", c"wmma_f16_mxfp4", c"grouped_finish"],
         warps: 4,

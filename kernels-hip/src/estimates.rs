@@ -456,6 +456,16 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
     },
     Estimate {
+        op: "grouped_gemm", variant: "mfma_f8", arch: "gfx950", entry: c"mfma_bf16_mxfp4",
+        waves: 12, flops: 6291456, bytes: 98304,
+        matrix: 384, vector: 2820, lds: 48, l2: 1536, chain: [1988, 4348],
+    },
+    Estimate {
+        op: "grouped_gemm", variant: "mfma_f8", arch: "gfx950", entry: c"grouped_finish",
+        waves: 16, flops: 0, bytes: 163840,
+        matrix: 0, vector: 944, lds: 0, l2: 2560, chain: [4456, 13896],
+    },
+    Estimate {
         op: "grouped_gemm", variant: "fma", arch: "gfx90a", entry: c"grouped_gemm",
         waves: 8, flops: 0, bytes: 61440,
         matrix: 0, vector: 3680, lds: 4416, l2: 1661, chain: [7484, 13384],

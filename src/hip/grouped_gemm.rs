@@ -23,6 +23,8 @@ const PREFILL_ROWS: usize = 160;
 /// weights at a third of the memory's bandwidth, these at nearly all of it.
 const DECODE_ROWS: usize = 32;
 const DECODE: &str = "mfma_decode";
+/// Rounds activations to f8e4m3, blocks of 32 with a power of two each.
+const NARROW: &str = "mfma_f8";
 
 /// Row tiles: every expert may leave one part empty.
 fn row_tiles(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
@@ -40,7 +42,7 @@ fn on_matrix_units(artifact: &Artifact) -> bool {
 
 /// Are blocks counted in one dimension, groups of tiles for every die?
 fn in_groups(artifact: &Artifact) -> bool {
-    artifact.variant.starts_with("mfma") && artifact.variant != DECODE
+    ["mfma", "mfma_prefill"].contains(&artifact.variant)
 }
 
 /// Blocks of the first launch.
@@ -79,7 +81,8 @@ impl HipOp for GroupedGemmSpec {
         if on_matrix_units(artifact) {
             of_types(self, artifact)?;
         }
-        if artifact.variant == DECODE && (self.a, self.weights) != (DType::Bf16, WeightFormat::Mxfp4) {
+        if [DECODE, NARROW].contains(&artifact.variant) && (self.a, self.weights) != (DType::Bf16, WeightFormat::Mxfp4)
+        {
             return Err("multiplies bf16 by MXFP4 as OpenAI stores it".into());
         }
         let most = MAX_GRID_Y * artifact.block_n as usize;
@@ -95,6 +98,9 @@ impl HipOp for GroupedGemmSpec {
 
     fn suits(&self, artifact: &Artifact) -> Result<(), String> {
         let rows = self.rows / self.experts.max(1);
+        if artifact.variant == NARROW {
+            return Err("rounds activations to f8e4m3: for whoever asks for it".into());
+        }
         if artifact.variant == "mfma_prefill" && rows < PREFILL_ROWS {
             return Err(format!("for {PREFILL_ROWS} rows an expert or more, by estimate; these are {rows}"));
         }

@@ -2,7 +2,7 @@
 
 use super::{Bound, Conform, Inputs, U, input, magnitudes};
 use crate::cpu::Cpu;
-use crate::dtype::DType;
+use crate::dtype::{DType, e4m3};
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::mxfp4::{self, BLOCK, OpenAi, Tiled};
@@ -98,6 +98,28 @@ impl Conform for GroupedGemmSpec {
         }
         Ok(vec![("d", Bound::Within(bound))])
     }
+
+    /// By `mfma_f8` of hip: activations to e4m3.
+    fn rounded_by(&self, variant: &str, inputs: &Inputs) -> Result<Option<Inputs>, Error> {
+        if variant != "mfma_f8" {
+            return Ok(None);
+        }
+        let mut inputs = inputs.clone();
+        for (_, a) in inputs.iter_mut().filter(|(name, _)| *name == "a") {
+            let values: Vec<f64> = a.to_f64().chunks(BLOCK).flat_map(to_e4m3_block).collect();
+            *a = HostTensor::from_f64(a.dtype, &a.shape, &values)?;
+        }
+        Ok(Some(inputs))
+    }
+}
+
+/// A block with the least power of two by which its largest element is at most 448, from 2^-127 on: an element is then off by a
+/// 16th of itself at most, or, below 2^-6 of that power, by 2^-10 of it. All of it fits bf16.
+fn to_e4m3_block(block: &[f64]) -> Vec<f64> {
+    let largest = block.iter().fold(0.0f64, |m, x| if x.is_finite() { m.max(x.abs()) } else { m });
+    let unit = (-127..).map(|e| 2f64.powi(e)).find(|unit| largest <= e4m3::LARGEST * unit).unwrap_or(1.0);
+    let round = |x: &f64| if x.is_finite() { f64::from(e4m3::decode(e4m3::encode(x / unit))) * unit } else { f64::NAN };
+    block.iter().map(round).collect()
 }
 
 /// `y = g σ(αg) (u + o)` of columns that are off by `off`: its value, and by how much it is off.
