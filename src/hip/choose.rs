@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::dtype::{DType, Scalar};
     use crate::op::moe::SortSpec;
-    use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvIndex, KvStore, Lse, Mask};
+    use crate::op::{EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvIndex, KvStore, Lse, Mask, WeightFormat};
 
     const EMBEDDING: EmbeddingSpec = EmbeddingSpec { tokens: 5, vocab: 9, dim: 64, table: DType::F16, out: DType::F32 };
 
@@ -153,6 +153,18 @@ mod tests {
         for gfx in [0x1100, 0x1201] {
             assert_eq!(variant(gemm(DType::Bf16, DType::Bf16), gfx), "wmma");
             assert_eq!(variant(gemm(DType::F32, DType::Bf16), gfx), "fma");
+        }
+    }
+
+    #[test]
+    fn nobody_is_given_rounded_activations() {
+        for rows in [1, 64, 8192] {
+            let linear = GroupedGemmSpec::linear(rows, 96, 64, DType::Bf16, DType::Bf16, None, DType::Bf16);
+            let op = GroupedGemmSpec { weights: WeightFormat::Mxfp4, ..linear };
+            assert_ne!(choose(&op, &device(0x950), Hint::default()).unwrap().variant(), "mfma_f8");
+            let asked = Hint { variant: Some("mfma_f8"), ..Hint::default() };
+            assert_eq!(choose(&op, &device(0x950), asked).unwrap().variant(), "mfma_f8");
+            assert!(choose(&op, &device(0x942), asked).is_err());
         }
     }
 

@@ -77,6 +77,11 @@ pub trait Conform: Cases {
     }
 }
 
+/// Does a variant of an op round its operands first? Results of operands as they are do not judge it: [`Conform::rounded_by`].
+pub(super) fn rounds(op: &str, variant: &str) -> bool {
+    (op, variant) == ("grouped_gemm", "mfma_f8")
+}
+
 /// Something that is done for every op.
 trait PerOp<B> {
     fn op<O: Conform>(&mut self)

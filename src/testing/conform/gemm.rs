@@ -1,13 +1,13 @@
 //! Operands and bounds of the grouped GEMM and of SwiGLU.
 
-use super::{Bound, Conform, Inputs, U, input, magnitudes};
+use super::{Bound, Conform, Inputs, U, input, magnitudes, rounds};
 use crate::cpu::Cpu;
 use crate::dtype::{DType, e4m3};
 use crate::error::Error;
 use crate::host::HostTensor;
 use crate::mxfp4::{self, BLOCK, OpenAi, Tiled};
 use crate::op::cases::{Cases, Data};
-use crate::op::{Epilogue, GroupedGemmSpec, Swiglu, SwigluSpec, WeightFormat};
+use crate::op::{Epilogue, GroupedGemmSpec, Op, Swiglu, SwigluSpec, WeightFormat};
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::random::Random;
 
@@ -101,7 +101,7 @@ impl Conform for GroupedGemmSpec {
 
     /// By `mfma_f8` of hip: activations to e4m3.
     fn rounded_by(&self, variant: &str, inputs: &Inputs) -> Result<Option<Inputs>, Error> {
-        if variant != "mfma_f8" {
+        if !rounds(Self::NAME, variant) {
             return Ok(None);
         }
         let mut inputs = inputs.clone();

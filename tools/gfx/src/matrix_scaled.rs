@@ -1,8 +1,8 @@
 //! `v_mfma_scale_f32_32x32x64_f8f6f4` of gfx950, of e4m3 and e2m1 elements: products of blocks of 32 neighbours in k, each times the
 //! E8M0 scales of its row of A and its column of B, on f32 sums. Lane l has of row (or column) l mod 32: of e2m1 the 32 neighbours from
 //! k = 32 (l / 32) on, of e4m3 16 from 16 (l / 32) on and 16 from 32 behind those; and, whatever the elements, the scale of block
-//! l / 32, in the byte that a bit of op_sel and one of op_sel_hi name. As AMD's guide to matrix cores and its instruction set guide of
-//! CDNA4 have it.
+//! l / 32, in the byte that a bit of op_sel and one of op_sel_hi name. As AMD's guide to matrix
+//! cores has it.
 
 use crate::instruction::{Flow, Instruction, Operand, Place, Run, Step};
 use crate::launch::Block;
