@@ -7,17 +7,8 @@
 // 5.3 TB/s are 14 us. No such device was at hand.
 #include "../../kernels-cuda/flash_attn/find_tile.cuh"
 #include "mfma_stage.h"
+#include "rows.h"
 #include "scalar.h"
-
-constexpr int WAVES = WARPS / 2;
-
-__device__ __forceinline__ int other_half(int value) { return from_lane(value, wave_lane() ^ 32); }
-__device__ __forceinline__ float other_half(float value) { return from_lane(value, wave_lane() ^ 32); }
-
-__device__ __forceinline__ void wait_for_loads() { __builtin_amdgcn_s_waitcnt(0xf70); } // vmcnt(0)
-
-// Keeps loads from LDS together: each alone would be waited for.
-__device__ __forceinline__ void all_on_their_way() { __builtin_amdgcn_sched_barrier(0); }
 
 // A wave's TILES tiles of 32 rows.
 template <class Factor, int DIM, int TILES> struct Rows32 {
@@ -27,6 +18,7 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
     float m[TILES], l[TILES] = {};
     Keys sees[TILES];
     Tile mine; // as the block's, of these rows
+    bool exact = false; // do the matrix units flush some query?
 
     static __device__ __forceinline__ int half() { return wave_lane() / 32; }
     __device__ __forceinline__ int row(int tile) const { return mine.first + 32 * tile + int(wave_lane() % 32); }
@@ -43,23 +35,25 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
             sees[tile] = visible(p, t.s, t.query(n));
             const char* at = row_address(t, p.q, n, DIM) + 16 * half();
 #pragma unroll
-            for (int k = 0; k < DIM / 16; k++) q[tile][k] = p.q_aligned ? fetch_16<true>(at + 32 * k) : fetch_16<false>(at + 32 * k);
+            for (int k = 0; k < DIM / 16; k++) {
+                q[tile][k] = p.q_aligned ? fetch_16<true>(at + 32 * k) : fetch_16<false>(at + 32 * k);
+                exact = exact || flushed<Factor>(q[tile][k]);
+            }
         }
+        exact = MFMA_FLUSHES && __builtin_amdgcn_ballot_w64(exact);
     }
 
     // Scores of the 32 keys from row `first` of the stage on: element i is key 16 * (i / 8) + 8 * half + i % 8.
-    __device__ __forceinline__ void multiply_keys(const S& stage, int first, Sums (&s)[TILES]) const {
+    template <bool EXACT> __device__ __forceinline__ void multiply_keys(const S& stage, int first, Sums (&s)[TILES]) const {
         const int row = first + wave_lane() % 32;
         uint4 keys[DIM / 16];
 #pragma unroll
         for (int k = 0; k < DIM / 16; k++) keys[k] = stage.keys[S::key_place(row, 2 * k + half())];
         all_on_their_way();
 #pragma unroll
-        for (int k = 0; k < DIM / 16; k++) {
-#pragma unroll
-            for (int tile = 0; tile < TILES; tile++) {
-                s[tile] = mfma16<Factor>(keys[k], q[tile][k], k == 0 ? Sums{} : s[tile]);
-            }
+        for (int i = 0; i < TILES * DIM / 16; i++) {
+            const int tile = i % TILES, k = i / TILES;
+            s[tile] = product<EXACT, Factor>(keys[k], q[tile][k], k == 0 ? Sums{} : s[tile]);
         }
     }
 
@@ -94,7 +88,7 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
         }
     }
 
-    // Scores to weights 2^(z - m), and their sums.
+    // Scores to weights 2^(z - m), and their sums; m is RAISE below a largest z.
     __device__ __forceinline__ void soften(float scale, Sums (&s)[TILES]) {
         float high[TILES];
         bool raise = false;
@@ -104,12 +98,12 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
 #pragma unroll
             for (int i = 1; i < 16; i++) most = fmaxf(most, s[tile][i]);
             high[tile] = most * scale;
-            raise |= high[tile] > m[tile] + SLACK;
+            raise |= high[tile] > m[tile] + (RAISE<Factor> + ROOM<Factor>);
         }
         if (__builtin_amdgcn_ballot_w64(raise)) {
 #pragma unroll
             for (int tile = 0; tile < TILES; tile++) {
-                const float raised = fmaxf(m[tile], fmaxf(high[tile], other_half(high[tile])));
+                const float raised = fmaxf(m[tile], fmaxf(high[tile], other_half(high[tile])) - RAISE<Factor>);
                 const float shrink = fast_exp2(m[tile] - raised);
                 m[tile] = raised;
                 l[tile] *= shrink;
@@ -131,7 +125,7 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
     }
 
     // Adds the weighted values, weights rounded to their type.
-    __device__ __forceinline__ void multiply_values(const Values& values, const Sums (&s)[TILES]) {
+    template <bool EXACT> __device__ __forceinline__ void multiply_values(const Values& values, const Sums (&s)[TILES]) {
 #pragma unroll
         for (int k = 0; k < 2; k++) {
             uint4 weights[TILES];
@@ -143,23 +137,26 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
 #pragma unroll
             for (int d = 0; d < DIM / 32; d++) {
 #pragma unroll
-                for (int tile = 0; tile < TILES; tile++) o[tile][d] = mfma16<Factor>(values.of[k][d], weights[tile], o[tile][d]);
+                for (int tile = 0; tile < TILES; tile++) {
+                    o[tile][d] = product<EXACT, Factor>(values.of[k][d], weights[tile], o[tile][d]);
+                }
             }
         }
     }
 
+    template <bool EXACT>
     __device__ __forceinline__ void take(const FlashAttnParams& p, const S& stage, int first, unsigned missing) {
 #pragma unroll
         for (int at = 0; at < S::KEYS; at += 32) {
             const int key = first + at;
             if (key >= mine.some.last || key + 32 <= mine.some.first) continue;
             Sums s[TILES];
-            multiply_keys(stage, at, s);
+            multiply_keys<EXACT>(stage, at, s);
             const Values v = values(stage, at);
             const unsigned gone = missing >> at / 8 & 15;
             if (gone || key < mine.all.first || key + 32 > mine.all.last) mask(key, gone, s);
             soften(p.scale_log2, s);
-            multiply_values(v, s);
+            multiply_values<EXACT>(v, s);
         }
     }
 
@@ -180,19 +177,10 @@ template <class Factor, int DIM, int TILES> struct Rows32 {
                     // A row that saw no key is zero, even if a sum is not.
 #pragma unroll
                     for (int e = 0; e < 4; e++) x[e] = sum == 0.0f ? 0.0f : o[tile][d][i + e] * scale;
-                    store_four(p, at, 32 * d + 2 * i + 4 * half(), x);
+                    store_four(p.out.dtype, at, 32 * d + 2 * i + 4 * half(), x);
                 }
             }
             if (half() == 0) store_lse(p, mine.row(n), head, m[tile], sum);
-        }
-    }
-
-    static __device__ __forceinline__ void store_four(const FlashAttnParams& p, char* at, int d, const float (&x)[4]) {
-        const bool wide = p.out.dtype == F32;
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            if (wide) ((float*)at)[d + e] = x[e];
-            else ((unsigned short*)at)[d + e] = narrow(p.out.dtype, x[e]);
         }
     }
 };
@@ -207,7 +195,7 @@ __device__ __forceinline__ void attend(const FlashAttnParams& p, const Tile& t, 
     Rows32<Factor, DIM, TILES> mine(p, t);
     // Else the loop would wait for the queries again and again, and so for the keys in flight.
     wait_for_loads();
-    Pieces<DIM> next;
+    Pieces<Factor, DIM> next;
     Eights eights;
     unsigned missing = 0, ahead = 0; // of the stage that is multiplied, and of the next one
     // Brings the stage from key `first` on on its way, whose pages were looked up a stage ago, and looks up the next one's.
@@ -227,7 +215,10 @@ __device__ __forceinline__ void attend(const FlashAttnParams& p, const Tile& t, 
     }
     __syncthreads();
     for (int first = begin, at = 0; first < end; first += KEYS, at ^= 1) {
-        mine.take(p, stages[at], first, missing);
+        const bool exact = mine.exact || stages[at].flushed.any();
+        if (SMALL_SUMS<Factor>) mine.exact = exact; // from there on
+        if (MFMA_FLUSHES && exact) mine.template take<true>(p, stages[at], first, missing);
+        else mine.template take<false>(p, stages[at], first, missing);
         missing = ahead;
         if (first + KEYS < end) {
             next.store(stages[at ^ 1]); // all waves are through with what was there
@@ -250,8 +241,9 @@ template <class Factor, int DIM> __device__ __forceinline__ void prefill(const F
     else attend<Factor, DIM, false>(p, t, stages);
 }
 
+// Two blocks have all of LDS, unless stages are noted to be too small for the matrix units.
 #define KERNEL                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(32 * WARPS) __attribute__((amdgpu_waves_per_eu(2)))
+    extern "C" __global__ void __launch_bounds__(32 * WARPS) __attribute__((amdgpu_waves_per_eu(MFMA_FLUSHES ? 1 : 2)))
 KERNEL mfma_prefill_bf16_64(const __grid_constant__ FlashAttnParams p) { prefill<Bf16s, 64>(p); }
 KERNEL mfma_prefill_bf16_128(const __grid_constant__ FlashAttnParams p) { prefill<Bf16s, 128>(p); }
 KERNEL mfma_prefill_f16_64(const __grid_constant__ FlashAttnParams p) { prefill<F16s, 64>(p); }

@@ -4,7 +4,7 @@
 // different banks.
 #pragma once
 #include "eights.h"
-#include "gcn/mfma.h"
+#include "flushed.h"
 
 template <int DIM> struct Stage {
     static constexpr int THREADS = 32 * WARPS, KEYS = BLOCK_N * 64 / DIM, EIGHTS = KEYS / 8, PIECES = DIM / 8;
@@ -12,6 +12,7 @@ template <int DIM> struct Stage {
     static_assert(KEYS * PIECES == 2 * THREADS && KEYS % 32 == 0, "two pieces of keys and two of values a thread");
 
     uint4 keys[KEYS * PIECES], values[DIM * EIGHTS];
+    [[no_unique_address]] Flushed flushed;
 
     static __device__ __forceinline__ int key_place(int row, int piece) { return row * PIECES + (piece ^ (row & 7)); }
     // Of the eight keys from 8 * eight on, element d.
@@ -25,7 +26,7 @@ template <int DIM> struct Stage {
 __device__ __forceinline__ int swap_bits(int key) { return (key & ~12) | (key & 4) << 1 | (key & 8) >> 1; }
 
 // A thread's part of a stage in flight.
-template <int DIM> struct Pieces {
+template <class Factor, int DIM> struct Pieces {
     using S = Stage<DIM>;
     uint4 k[S::ROUNDS], v[2];
     bool there[2];
@@ -57,13 +58,16 @@ template <int DIM> struct Pieces {
     static __device__ __forceinline__ int value_piece() { return threadIdx.x % 8 + threadIdx.x / (4 * S::KEYS) * 8; }
 
     __device__ __forceinline__ void store(S& stage) const {
+        bool any = false;
 #pragma unroll
         for (int i = 0; i < S::ROUNDS; i++) {
             const int row = threadIdx.x / S::PIECES + i * S::AT_ONCE;
             stage.keys[S::key_place(swap_bits(row), threadIdx.x % S::PIECES)] = k[i];
+            any = any || flushed<Factor>(k[i]);
         }
         // Weights there are zero, which would not stop a NaN.
         const uint4 low = there[0] ? v[0] : uint4{}, high = there[1] ? v[1] : uint4{};
+        stage.flushed.note(any || flushed<Factor>(low) || flushed<Factor>(high));
         const unsigned lows[] = {low.x, low.y, low.z, low.w}, highs[] = {high.x, high.y, high.z, high.w};
         const int row = value_row();
 #pragma unroll

@@ -323,6 +323,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         block_k: 0,
         source: None,
         objects: &[
+            Object { arch: "gfx90a", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx90a.co") },
             Object { arch: "gfx942", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx942.co") },
             Object { arch: "gfx950", bytes: include_bytes!("../co/flash_attn.mfma_prefill.gfx950.co") },
         ],

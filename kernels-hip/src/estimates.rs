@@ -586,6 +586,26 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 1344, lds: 0, l2: 1536, chain: [1148, 3508],
     },
     Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_prefill_bf16_64",
+        waves: 4, flops: 8388608, bytes: 17408,
+        matrix: 20480, vector: 7976, lds: 1240, l2: 471, chain: [25048, 25048],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_prefill_bf16_128",
+        waves: 4, flops: 4194304, bytes: 17408,
+        matrix: 10240, vector: 3840, lds: 1240, l2: 471, chain: [13164, 13164],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_prefill_f16_64",
+        waves: 4, flops: 4194304, bytes: 17408,
+        matrix: 4096, vector: 3240, lds: 696, l2: 471, chain: [6980, 6980],
+    },
+    Estimate {
+        op: "flash_attn", variant: "mfma_prefill", arch: "gfx90a", entry: c"mfma_prefill_f16_128",
+        waves: 4, flops: 4194304, bytes: 17408,
+        matrix: 10240, vector: 3860, lds: 1208, l2: 471, chain: [13072, 13072],
+    },
+    Estimate {
         op: "flash_attn", variant: "mfma_prefill", arch: "gfx942", entry: c"mfma_prefill_bf16_64",
         waves: 8, flops: 8388608, bytes: 34816,
         matrix: 4096, vector: 5504, lds: 1376, l2: 657, chain: [4040, 4040],

@@ -46,8 +46,9 @@ pub fn arguments(name: &str, text: &str) -> Result<(Vec<Operand>, Modifiers), St
             }
         }
     }
-    // Sources of sub-dword addressing follow the one destination.
-    for (operand, part) in operands.iter_mut().skip(1).zip(parts).filter(|(_, part)| *part != Part::WHOLE) {
+    // Sources of sub-dword addressing follow the destination, and the carry out where there is one.
+    let destinations = if name.contains("_co_") { 2 } else { 1 };
+    for (operand, part) in operands.iter_mut().skip(destinations).zip(parts).filter(|(_, part)| *part != Part::WHOLE) {
         operand.part = part;
     }
     // Halves that are written at their registers are written down once more behind them.
@@ -244,6 +245,9 @@ mod tests {
         assert_eq!(found[1].place, Place::Constant(u32::MAX, u32::MAX));
         let (found, _) = arguments("v_mul_f32_e32", "v1, -4.0, v2").unwrap();
         assert_eq!(found[1].place, Place::Constant((-4.0f32).to_bits(), 0));
+        let text = "v2, vcc, v14, v3 dst_sel:DWORD dst_unused:UNUSED_PAD src0_sel:DWORD src1_sel:BYTE_3";
+        let (found, _) = arguments("v_add_co_u32_sdwa", text).unwrap();
+        assert_eq!((found[2].part, found[3].part), (Part::WHOLE, Part { shift: 24, bits: 8 }));
         let (found, m) = arguments("global_load_dwordx4", "v[4:7], v0, s[2:3] offset:-16 nt").unwrap();
         assert_eq!((found.len(), m.offset), (3, -16));
     }
