@@ -1,9 +1,4 @@
-// Few rows an expert with prepacked weights, in f32: a workgroup takes BLOCK_M rows and two tiles of 16 weight rows. Teams of 32
-// invocations share K, a tile of 64 elements each in turn; an invocation has of both weight tiles what a lane of the tile has:
-// elements 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, of rows g and g + 8.
-const TEAMS: u32 = THREADS / 32u;
-const FOURS: u32 = CHUNK * 16u; // fours of elements of a chunk of CHUNK tiles along K
-const_assert BLOCK_N == 32 && CHUNK % TEAMS == 0 && TEAMS % 2 == 0 && THREADS >= BLOCK_M * 8;
+// Few rows an expert with prepacked weights, in f32: a workgroup takes BLOCK_M rows and two tiles of 16 weight rows.
 
 // A code in the bits of f16 is its value divided by 2^14. Where `a` is within these bounds, no product leaves the normal numbers
 // of f32 and none that counts is lost; elsewhere weights are made whole, half of their scale included, before they are multiplied.
@@ -12,45 +7,6 @@ const MOST_PLAIN: u32 = 237u;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
 var<workgroup> beyond: atomic<u32>; // some element of the chunk is out of bounds
-var<workgroup> sums: array<Sum, BLOCK_N>;
-
-// What an invocation has of two tiles: codes, and the scales of rows g and g + 8, two blocks each.
-struct Weights {
-    first: vec4<u32>,
-    second: vec4<u32>,
-    scales: vec2<u32>,
-}
-
-// Of rows g and g + 8 of both tiles.
-struct Sums {
-    a: Sum,
-    b: Sum,
-    c: Sum,
-    d: Sum,
-}
-
-fn four_products(sums: Sums, first: u32, second: u32, at: u32, units: vec4<f32>) -> Sums {
-    let a = staged(at);
-    let w = decoded(first);
-    let v = decoded(second);
-    return Sums(multiplied(sums.a, w.g * units.x, a), multiplied(sums.b, w.g8 * units.y, a),
-        multiplied(sums.c, v.g * units.z, a), multiplied(sums.d, v.g8 * units.w, a));
-}
-
-// Products of the 32 elements that two words of each tile hold.
-fn block_products(first: vec2<u32>, second: vec2<u32>, at: u32, units: vec4<f32>) -> Sums {
-    return four_products(four_products(Sums(), first.x, second.x, at, units), first.y, second.y, at + 4u, units);
-}
-
-// The scale in byte `i`, times 2^14; up to 240.
-fn whole_factor(scales: u32, i: u32) -> f32 {
-    return bitcast<f32>((((scales >> (8u * i)) & 255u) + 14u) << 23u);
-}
-
-fn added(sums: Sums, block: Sums, scales: vec2<u32>, i: u32) -> Sums {
-    return Sums(sums.a + block.a * whole_factor(scales.x, i), sums.b + block.b * whole_factor(scales.x, i + 2u),
-        sums.c + block.c * whole_factor(scales.y, i), sums.d + block.d * whole_factor(scales.y, i + 2u));
-}
 
 // The scales in byte `i` and the one after the next of both words.
 fn scales_of(scales: vec2<u32>, i: u32) -> vec4<u32> {
@@ -68,13 +24,6 @@ fn added_far(sums: Sums, first: vec2<u32>, second: vec2<u32>, at: u32, scales: v
 // Is a scale of the word above 240?
 fn has_far(scales: u32) -> bool {
     return (((scales & 0x7f7f7f7fu) + 0x0f0f0f0fu) & scales & 0x80808080u) != 0u;
-}
-
-fn load_weights(first: u32, second: u32, kt: u32, l: u32) -> Weights {
-    let at = first + kt * 34u;
-    let next = second + kt * 34u;
-    let g = l / 4u;
-    return Weights(vec_w(at + l), vec_w(next + l), vec2<u32>(part_w(at + 32u + g / 4u, g % 4u), part_w(next + 32u + g / 4u, g % 4u)));
 }
 
 // Elements of `a` in the order in which invocations take them: of 16, the four of q = 0, then those of q = 1, ...

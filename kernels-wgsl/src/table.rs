@@ -6,16 +6,19 @@ const SCHEDULE: Kernel = kernel!("grouped_schedule": "include/faults.wgsl", "gro
 const COMBINE: Kernel =
     kernel!("grouped_combine": "include/faults.wgsl", "grouped_gemm/tables.wgsl", "grouped_gemm/combine.wgsl");
 const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
 const TILED_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect_subgroup.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect_subgroup.wgsl", "grouped_gemm/tiled.wgsl");
 const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX", "PASSTHROUGH_SHADERS"];
 const SUBGROUPS: &[&str] = &["SUBGROUP"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
 const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
-    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
+    "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
+const TILED_F16: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
+    "grouped_gemm/exact.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled_f16.wgsl");
 const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/coop_patches.wgsl",
     "grouped_gemm/coop_dense.wgsl");
@@ -24,7 +27,7 @@ const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/
 const DENSE_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/share_subgroup.wgsl", "grouped_gemm/dense.wgsl");
 const TILED_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
-        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
+        "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
 const DENSE_4: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_4.wgsl", "grouped_gemm/share.wgsl", "grouped_gemm/dense.wgsl");
 
@@ -140,6 +143,14 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("N_TILES", 2),
         ],
         kernels: &[SCHEDULE, HALVES, COOP_DENSE, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "tiled_f16",
+        needs: &["SHADER_F16"],
+        relies: &["halves"],
+        sizes: &[("THREADS", 128), ("BLOCK_M", 8), ("BLOCK_N", 32), ("CHUNK", 4)],
+        kernels: &[SCHEDULE, HALVES, TILED_F16, COMBINE],
     },
     Artifact {
         op: "grouped_gemm",

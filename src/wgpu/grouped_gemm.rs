@@ -86,7 +86,7 @@ fn has_halves(artifact: &Artifact) -> bool {
 
 fn kind(artifact: &Artifact) -> Reads {
     match artifact.variant {
-        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
+        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "tiled_f16" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
         "dense_1" | "dense_1_subgroup" | "dense_4" => Reads::Rows,
         "coop_dense" => Reads::Halves,
         _ => Reads::Words,
@@ -282,7 +282,7 @@ impl WgpuOp for GroupedGemmSpec {
             "coop_16" => (4.0, 12.0),
             "coop_64" => (12.0, 32.0),
             "coop_128" => (32.0, f64::INFINITY),
-            "tiled_4" | "dense_4" => (0.0, 8.0),
+            "tiled_4" | "tiled_f16" | "dense_4" => (0.0, 8.0),
             "few_rows" => (0.0, FEW_ROWS),
             _ => (0.0, f64::INFINITY),
         };

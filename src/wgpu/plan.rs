@@ -54,9 +54,9 @@ pub trait WgpuOp: Op {
     fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String>;
 }
 
-/// Variants with subgroups wait for a device that shows them to be faster.
+/// Variants with subgroups, or with arithmetic in f16, wait for a device that shows them to be faster.
 pub(super) fn measured(artifact: &Artifact) -> Result<(), String> {
-    match artifact.relies.contains(&"subgroups") {
+    match artifact.needs.iter().any(|feature| ["SUBGROUP", "SHADER_F16"].contains(feature)) {
         true => Err("not chosen: not measured yet".into()),
         false => Ok(()),
     }
