@@ -133,13 +133,24 @@ fn block(
     }
 }
 
-/// A wave of a target behind some instructions, alone in its block with 64 bytes of LDS.
+/// A wave of a target behind some instructions, alone in its block with 512 bytes of LDS.
 #[cfg(test)]
 pub(crate) fn alone(arch: &str, code: &[&str], prepare: impl FnOnce(&mut Wave)) -> Result<Wave, String> {
+    alone_in(arch, code, &Memory::new(), prepare)
+}
+
+/// The same, with memory that it may touch.
+#[cfg(test)]
+pub(crate) fn alone_in(
+    arch: &str,
+    code: &[&str],
+    memory: &Memory,
+    prepare: impl FnOnce(&mut Wave),
+) -> Result<Wave, String> {
     let one = |(n, i): (usize, &&str)| format!("\t{i} // {:012x}: 00000000\n", 4 * n);
     let text: String = code.iter().chain(&["s_endpgm"]).enumerate().map(one).collect();
     let program = Program::new(&crate::listing::lines(&text)?, arch)?;
-    let mut block = Block { lds: Lds::new(64), memory: &Memory::new(), last: (1, 0) };
+    let mut block = Block { lds: Lds::new(512), memory, last: (1, 0) };
     let lanes = if arch.starts_with("gfx9") { 64 } else { 32 };
     let mut wave = Wave::new(0, lanes, lanes);
     prepare(&mut wave);

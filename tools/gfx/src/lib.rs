@@ -4,7 +4,8 @@
 //! LLVM's disassembler reads the code, so that its encoding is judged by somebody else; everything after that is ours.
 //! Registers and LDS hold poison until they are written. These are errors: an instruction or a modifier that is not known,
 //! a register used while a load into it is under way and no instruction has waited for it, memory outside every allocation,
-//! LDS that two waves touch between barriers where one of them writes, a barrier that not all lanes reach.
+//! LDS that two waves touch between barriers where one of them writes, a barrier that not all lanes reach. What an instruction does
+//! is held to AMD's guides by a line or more of `facts/` for each that our kernels have, matrix instructions by tests beside them.
 //!
 //! What this cannot show: speed, the wait states between instructions that the hardware does not interlock, the order of
 //! memory accesses of different workgroups, the last bits of the matrix and transcendental units, and whether WMMA keeps
@@ -23,6 +24,8 @@ mod convert;
 pub mod decode;
 mod divide;
 mod dual;
+#[cfg(test)]
+mod facts;
 mod float;
 mod global;
 pub mod instruction;
