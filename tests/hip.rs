@@ -7,13 +7,14 @@
 mod runtime;
 
 use dropless::hip::{Hip, Stream, variants};
-use dropless::op::RmsNormSpec;
+use dropless::op::cases::Data;
 use dropless::op::moe::DispatchSpec;
-use dropless::testing::conform::{self, Conform, Same, same};
+use dropless::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask, RmsNormSpec};
+use dropless::testing::conform::{self, Conform, Same, judge_on, same};
 use dropless::testing::harness::{self, Options, Prepared};
 use dropless::testing::random::Random;
 use dropless::testing::{Filter, Status, present};
-use dropless::{Backend, Error, Provide};
+use dropless::{Backend, DType, Error, HostTensor, Provide, Scalar};
 use runtime::{Own, Runtime};
 use std::path::Path;
 
@@ -63,6 +64,51 @@ fn every_variant_when_forced() {
         let other = report.rows.iter().all(|r| r.status == Status::Skipped && r.message.contains("this is gfx"));
         assert!(report.count(Status::Passed) > 0 || other, "{op} {variant}: {report}");
         eprintln!("{op} {variant}: {report}");
+    }
+}
+
+/// gfx90a's matrix units take subnormal operands of 16 bits, and subnormal sums, for zeros: where they would, attention multiplies in f32.
+#[test]
+fn attention_keeps_small_operands() {
+    let Some(hip) = device() else { return };
+    // Operands times these powers of two; what scores lose by it `sm_scale` makes good.
+    let cases: [(DType, &[(&str, i32)]); 5] = [
+        (DType::F16, &[("q", -16)]),
+        (DType::F16, &[("k", -16)]),
+        (DType::F16, &[("v", -16)]),
+        (DType::Bf16, &[("q", -60), ("k", -66)]),
+        (DType::Bf16, &[("v", -124)]),
+    ];
+    for (dtype, small) in cases {
+        let exponent: i32 = small.iter().filter(|(name, _)| *name != "v").map(|(_, e)| e).sum();
+        let op = FlashAttnSpec {
+            sequences: 1,
+            q_tokens: 70,
+            max_q_len: 70,
+            max_k_len: 200,
+            q_heads: 2,
+            kv_heads: 1,
+            head_dim: 64,
+            q: dtype,
+            kv: dtype,
+            kv_scales: false,
+            out: DType::F32,
+            sm_scale: Scalar(0.125 * 2f64.powi(-exponent)),
+            mask: Mask::Causal,
+            sinks: Some(DType::Bf16),
+            lse: Lse::WithSink,
+            store: KvStore::Packed { tokens: 200 },
+            index: KvIndex::CuSeqlens,
+            splits: None,
+        };
+        let mut inputs = op.fill(Data::Usual, &mut Random::new(1)).unwrap();
+        for (name, e) in small {
+            let (_, tensor) = inputs.iter_mut().find(|(n, _)| n == name).unwrap();
+            let values: Vec<f64> = tensor.to_f64().iter().map(|x| x * 2f64.powi(*e)).collect();
+            *tensor = HostTensor::from_f64(dtype, &tensor.shape, &values).unwrap();
+        }
+        let judged = judge_on(&hip, &op, &inputs, None).unwrap();
+        assert_eq!(judged.wrong, Vec::<String>::new(), "{dtype:?} {small:?}");
     }
 }
 
