@@ -1,16 +1,16 @@
 //! Grouped matrix multiplication: a schedule of tiles, the tiles, and the sum over experts where rows are combined into tokens.
 
+mod takes;
+
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
-use super::plan::{Launches, WgpuOp, measured};
+use super::plan::{Launches, WgpuOp};
 use crate::backend::Hint;
 use crate::dtype::DType;
-use crate::op::{Epilogue, GateUp, GroupedGemmSpec, Op, Swiglu, WeightFormat};
+use crate::op::{Epilogue, GroupedGemmSpec, Op, Swiglu, WeightFormat};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
-
-/// Rows an expert up to which they are few: at 8, weights are read twice, and an H200 takes 27 % longer than with wide tiles.
-const FEW_ROWS: f64 = 4.0;
+use takes::{Reads, has_halves, kind, streams};
 
 /// Where things are in the scratch: both tables of the schedule, then the rows that a combine adds up, then rows of `a`, and of dense
 /// weights behind them, as f16 and their scales.
@@ -58,38 +58,6 @@ fn scheduled(launch: Launch, op: &GroupedGemmSpec, scratch: &Scratch) -> Launch 
     match op.grouped {
         true => launch.scratch("tables", Kind::Ints, scratch.tables.clone(), 0),
         false => launch.without("tables", Kind::Ints),
-    }
-}
-
-/// Are weights read 16 bytes at a time?
-fn streams(artifact: &Artifact) -> bool {
-    matches!(kind(artifact), Reads::Tiles | Reads::Rows)
-}
-
-/// What weights a variant takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reads {
-    /// Any, a word or a byte at a time.
-    Words,
-    /// Prepacked ones, 16 bytes at a time.
-    Tiles,
-    /// Those of 16 bits, 16 bytes at a time.
-    Rows,
-    /// Those of 16 bits, of which a launch before has made f16 that fits its matrices.
-    Halves,
-}
-
-/// Does a launch before make f16 of rows of `a`?
-fn has_halves(artifact: &Artifact) -> bool {
-    artifact.kernels.iter().any(|kernel| kernel.name == "grouped_halves")
-}
-
-fn kind(artifact: &Artifact) -> Reads {
-    match artifact.variant {
-        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "tiled_f16" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
-        "dense_1" | "dense_1_subgroup" | "dense_4" => Reads::Rows,
-        "coop_dense" => Reads::Halves,
-        _ => Reads::Words,
     }
 }
 
@@ -238,64 +206,11 @@ impl WgpuOp for GroupedGemmSpec {
     }
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        let halves = matches!(self.epilogue, Epilogue::Swiglu(unit) if unit.layout == GateUp::Halves);
-        if artifact.size("BLOCK_M") == 1 && self.rows == 0 {
-            return Err("no workgroup would look at the offsets of no rows".into());
-        }
-        match (kind(artifact), self.weights) {
-            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if halves => {
-                Err("a tile of prepacked weights has gates without their ups".into())
-            }
-            (Reads::Tiles, WeightFormat::Mxfp4Tiled) if has_halves(artifact) && self.a == DType::F32 => {
-                Err("`a` is f32, which f16 does not hold".into())
-            }
-            (Reads::Tiles, WeightFormat::Mxfp4Tiled) | (Reads::Words, _) => Ok(()),
-            (Reads::Tiles, _) => Err("takes prepacked MXFP4 weights".into()),
-            (Reads::Rows, WeightFormat::Dense(DType::Bf16 | DType::F16)) => match self.k.is_multiple_of(8) {
-                true => Ok(()),
-                false => Err(format!("rows of weights are whole 16 bytes here, these have {} elements", self.k)),
-            },
-            (Reads::Halves, WeightFormat::Dense(DType::Bf16 | DType::F16)) => {
-                if self.grouped {
-                    return Err("made for one set of weights, not for those of experts".into());
-                }
-                if self.epilogue != Epilogue::None {
-                    return Err("made for layers without a gated unit".into());
-                }
-                if self.a == DType::F32 {
-                    return Err("`a` is f32, which f16 does not hold".into());
-                }
-                match self.k.is_multiple_of(16) {
-                    true => Ok(()),
-                    false => Err(format!("rows are whole matrices of 16 here, these have {} elements", self.k)),
-                }
-            }
-            (Reads::Rows | Reads::Halves, _) => Err("takes weights of bf16 and f16".into()),
-        }
+        takes::legal(self, artifact)
     }
 
-    /// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones.
     fn suits(&self, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
-        let each = hint.rows.unwrap_or(self.rows) as f64 / self.experts.max(1) as f64;
-        let (least, most) = match artifact.variant {
-            "tiled_1" | "tiled_1_subgroup" | "dense_1" | "dense_1_subgroup" => (0.0, 1.0),
-            "coop_16" => (4.0, 12.0),
-            "coop_64" => (12.0, 32.0),
-            "coop_128" => (32.0, f64::INFINITY),
-            "tiled_4" | "tiled_f16" | "dense_4" => (0.0, 8.0),
-            "few_rows" => (0.0, FEW_ROWS),
-            _ => (0.0, f64::INFINITY),
-        };
-        if each > most {
-            return Err(format!("made for up to {most} rows an expert, these are {each}"));
-        }
-        if each < least {
-            return Err(format!("made for {least} rows an expert and more, these are {each}"));
-        }
-        match artifact.relies.contains(&"matrices") {
-            true => Err("not chosen: no device has shown its results right yet".into()),
-            false => measured(artifact),
-        }
+        takes::suits(self, artifact, hint)
     }
 
     fn windowed(&self, operand: &str) -> bool {
