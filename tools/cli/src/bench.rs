@@ -8,6 +8,7 @@ mod profile;
 
 use crate::backends::{self, Choice, CudaArgs};
 use crate::output;
+use crate::weights::MoeWeights;
 use anyhow::Context;
 use clap::ValueEnum;
 use dropless::devices::discover_one;
@@ -64,9 +65,8 @@ pub struct Args {
     /// Force this variant of the kernels; of a layer's those that it may run
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one
-    #[arg(long)]
-    openai_weights: bool,
+    #[command(flatten)]
+    weights: MoeWeights,
     /// Shortest sustained measurement of a row
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     seconds: f64,
@@ -208,7 +208,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         tokens: args.tokens.clone(),
         routing: args.routing.into(),
     };
-    let (variant, openai_weights) = (args.variant.clone(), args.openai_weights);
+    let (variant, openai_weights) = (args.variant.clone(), args.weights.openai(&args.backend));
     Ok(Options { select, variant, seconds: args.seconds, openai_weights, model })
 }
 
@@ -226,7 +226,7 @@ fn flags(args: &Args, options: &Options) -> Vec<String> {
     if args.routing != Routing::Uniform {
         flags.extend(args.routing.to_possible_value().map(|value| format!("--routing {}", value.get_name())));
     }
-    flags.extend(args.openai_weights.then(|| "--openai-weights".into()));
+    flags.extend(args.weights.flag());
     flags
 }
 

@@ -9,6 +9,7 @@ mod values;
 use crate::backends::CudaArgs;
 use crate::bench::read_json;
 use crate::output::{self, Format};
+use crate::weights::MoeWeights;
 use anyhow::{Context, bail, ensure};
 use dropless::devices::known::{KNOWN, Known};
 use dropless::hip::Hip;
@@ -55,9 +56,8 @@ pub struct Args {
     /// Force this variant
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// MXFP4 weights of bench rows in the checkpoint's own layout instead of the prepacked one
-    #[arg(long)]
-    openai_weights: bool,
+    #[command(flatten)]
+    weights: MoeWeights,
     /// Predict times from this file, the JSON of a run of `dropless bench` [default: rows measured on an H200]
     #[arg(long, value_name = "FILE")]
     measured: Option<PathBuf>,
@@ -151,7 +151,7 @@ fn rows(args: &Args) -> anyhow::Result<Vec<RowSpecs>> {
         ..Select::default()
     };
     let only_shapes = args.op.iter().any(|op| shape::OPS.contains(&op.as_str()));
-    let rows = specs(&select, args.openai_weights);
+    let rows = specs(&select, args.weights.openai(&args.backend));
     if only_shapes { rows.context("with --shape it is an op of the library") } else { Ok(rows?) }
 }
 

@@ -9,6 +9,7 @@ mod generate;
 mod output;
 mod tune;
 mod verify;
+mod weights;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

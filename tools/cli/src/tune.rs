@@ -3,6 +3,7 @@
 use crate::backends::CudaArgs;
 use crate::bench::number;
 use crate::output;
+use crate::weights::MoeWeights;
 use anyhow::Context;
 use dropless::Backend;
 use dropless::backend::{Tuned, TunedRow};
@@ -32,9 +33,8 @@ pub struct Args {
     tokens: Vec<usize>,
     #[command(flatten)]
     cuda: CudaArgs,
-    /// MXFP4 weights in the checkpoint's own layout instead of the prepacked one
-    #[arg(long)]
-    openai_weights: bool,
+    #[command(flatten)]
+    weights: MoeWeights,
     /// Shortest sustained measurement of a variant
     #[arg(long, value_name = "S", default_value_t = 0.05)]
     seconds: f64,
@@ -63,7 +63,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tokens: if args.tokens.is_empty() { usual.tokens } else { args.tokens.clone() },
         ..Select::default()
     };
-    let options = Options { select, seconds: args.seconds, openai_weights: args.openai_weights, ..Options::default() };
+    let options =
+        Options { select, seconds: args.seconds, openai_weights: args.weights.openai("cuda"), ..Options::default() };
     let bar = output::spinner();
     let (mut tried, started) = (Vec::new(), Instant::now());
     let progress = |what: &str| {

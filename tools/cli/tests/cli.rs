@@ -101,6 +101,26 @@ fn explain_takes_a_shape_of_every_op() {
 }
 
 #[test]
+fn rows_have_weights_in_the_layout_that_a_backend_is_fastest_with() {
+    let hip = [
+        "explain",
+        "--backend",
+        "hip",
+        "--device",
+        "mi300x",
+        "--op",
+        "moe_mlp1",
+        "--preset",
+        "gpt-oss-20b",
+        "--tokens",
+        "64",
+    ];
+    assert!(succeeds(&hip).contains("  grouped_gemm: mfma_decode\n"));
+    let prepacked = succeeds(&[&hip[..], &["--weights", "prepacked"]].concat());
+    assert!(prepacked.contains("not mfma_decode: multiplies bf16 by MXFP4 as OpenAI stores it"), "{prepacked}");
+}
+
+#[test]
 fn explain_estimates_what_no_device_has_run() {
     let gemm =
         ["explain", "--op", "grouped_gemm", "--shape", "rows=4096,n=4096,k=4096,weights=bf16", "--backend", "hip"];
