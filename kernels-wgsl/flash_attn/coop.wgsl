@@ -1,13 +1,13 @@
-// Attention with sinks on cooperative matrices of 16 x 16, f16 into f32, for heads of 64 elements. A workgroup has 64 rows of one
-// key head and walks the keys they see 64 at a time. Rows, keys and values become f16, each tile divided by a power of two of its
+// Attention with sinks on cooperative matrices of SIDE x SIDE, f16 into f32, for heads of 64 elements. A workgroup has BLOCK_M rows
+// of one key head and walks the keys they see 64 at a time. Rows, keys and values become f16, each tile divided by a power of two of its
 // own; products with a tile that does not fit are computed in f32 instead, and so is what depends on weights below 2^-29 of the
 // largest: those beside values that may be zero where it is. Four invocations share a row: each weighs 16 of the keys, then owns 16
-// elements of the output. Every subgroup of 32 multiplies 16 rows with 32 keys, or with 32 elements of values;
-// a line with $n stands for one line for each of its two matrices.
-const LINE: u32 = 18u; // fours of a row of 64 halves, padded against bank conflicts
+// elements of the output. Every subgroup of 32 multiplies 16 rows with 32 keys, or with 32 elements of values; a line with $m or $n
+// stands for one line for each of its matrices.
 const HALF_LINE: u32 = 72u;
 const REAL_LINE: u32 = 68u;
-const EACH: u32 = 4u; // fours of a tile's row that an invocation has
+const ROW_EACH: u32 = 4u; // fours of its tile that an invocation loads of rows, and has of the output
+const EACH: u32 = BLOCK_N * 16u / THREADS; // fours that it loads of keys and of values
 const WEIGHT_EXPONENT: i32 = 15; // of weights as f16: small ones keep their bits
 const LEAST_WEIGHT: f32 = 0x1p-29; // which has all of its bits then
 const SMALL_WEIGHTS: u32 = 1u; // of `odd`
@@ -15,10 +15,8 @@ const ZERO_VALUES: u32 = 2u;
 const ROWS: u32 = 0u;
 const KEYS: u32 = 1u;
 const VALUES: u32 = 2u;
-const_assert THREADS == 256 && BLOCK_M == 64 && BLOCK_N == 64 && HEAD_DIM == 64;
+const_assert THREADS == BLOCK_M * 4 && BLOCK_N == 64 && HEAD_DIM == 64 && M_TILES * SIDE == 16 && N_TILES * SIDE == 32;
 
-var<workgroup> q_tile: array<vec4<f16>, BLOCK_M * LINE>;
-var<workgroup> kv_tile: array<vec4<f16>, BLOCK_N * LINE>;
 var<workgroup> weights: array<f16, BLOCK_M * HALF_LINE>; // by elements: neighbours write neighbours
 var<workgroup> products: array<f32, BLOCK_M * REAL_LINE>; // scores, then weighted values
 var<workgroup> team: array<f32, THREADS>;
@@ -92,7 +90,7 @@ fn put_kv(fours: array<vec4<f32>, EACH>, down: f32, lane: u32) {
     var all = fours;
     for (var i = 0u; i < EACH; i++) {
         let place = place_of(lane, i);
-        kv_tile[place.x * LINE + place.y] = vec4<f16>(all[i] * down);
+        put_right(place.x, place.y, vec4<f16>(all[i] * down));
     }
 }
 
@@ -114,16 +112,16 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     if (lane < 3u) { forget(lane); }
     workgroupBarrier();
     var fours = array<vec4<f32>, EACH>();
-    for (var i = 0u; i < EACH; i++) {
+    for (var i = 0u; i < ROW_EACH; i++) {
         let place = place_of(lane, i);
         fours[i] = row_four(t, kv_head, place.x, place.y * 4u);
     }
     note(ROWS, fours);
     workgroupBarrier();
     let q_fit = fit_of_all(ROWS);
-    for (var i = 0u; i < EACH; i++) {
+    for (var i = 0u; i < ROW_EACH; i++) {
         let place = place_of(lane, i);
-        q_tile[place.x * LINE + place.y] = vec4<f16>(fours[i] * power_of_two(-q_fit.exponent));
+        put_left(place.x, place.y, vec4<f16>(fours[i] * power_of_two(-q_fit.exponent)));
     }
 
     let k_scale = scale_of(0u, kv_head) * p.sm_scale;
@@ -140,7 +138,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let first_n = subgroup % 2u * 32u;
     var most = bitcast<f32>(p.minus_infinity);
     var sum = 0.0;
-    var out = array<vec4<f32>, EACH>();
+    var out = array<vec4<f32>, ROW_EACH>();
     for (var j = range.x; j < range.y; j += i32(BLOCK_N)) {
         workgroupBarrier();
         if (lane < BLOCK_N) {
@@ -165,14 +163,14 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                 products[m * REAL_LINE + n] = z;
             }
         } else {
-            var z_$n = coop_mat16x16<f32, C>();
-            for (var v = 0u; v < 16u; v += 4u) {
-                let a = coopLoadT<coop_mat16x16<f16, A>>(&q_tile[first_m * LINE + v], LINE);
-                let b_$n = coopLoad<coop_mat16x16<f16, B>>(&kv_tile[(first_n + $nu * 16u) * LINE + v], LINE);
-                z_$n = coopMultiplyAdd(a, b_$n, z_$n);
+            var z_$m$n = Product();
+            for (var v = 0u; v < 16u * FOUR; v += SIDE / 4u * FOUR) {
+                let a_$m = coopLoadT<Left>(&left[(first_m + $mu * SIDE) * LINE + v], LINE);
+                let b_$n = coopLoad<Right>(&right[(first_n + $nu * SIDE) * LINE + v], LINE);
+                z_$m$n = coopMultiplyAdd(a_$m, b_$n, z_$m$n);
             }
-            let z_at_$n = first_m * REAL_LINE + first_n + $nu * 16u;
-            coopStoreT(z_$n, &products[z_at_$n], REAL_LINE);
+            let z_at_$m$n = (first_m + $mu * SIDE) * REAL_LINE + first_n + $nu * SIDE;
+            coopStoreT(z_$m$n, &products[z_at_$m$n], REAL_LINE);
         }
         fours = kv_fours(VALUES, kv_head, lane);
         note(VALUES, fours);
@@ -236,24 +234,24 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                 fours[3] += weight * kv_four(VALUES, n, kv_head, member * 4u + 48u);
             }
             workgroupBarrier();
-            for (var i = 0u; i < EACH; i++) {
+            for (var i = 0u; i < ROW_EACH; i++) {
                 let at = m * REAL_LINE + (member + i * 4u) * 4u;
                 for (var c = 0u; c < 4u; c++) { products[at + c] = fours[i][c]; }
             }
         } else {
-            var y_$n = coop_mat16x16<f32, C>();
-            for (var k = 0u; k < BLOCK_N; k += 16u) {
-                let a = coopLoadT<coop_mat16x16<f16, A>>(&weights[first_m * HALF_LINE + k], HALF_LINE);
-                let b_$n = coopLoadT<coop_mat16x16<f16, B>>(&kv_tile[k * LINE + first_n / 4u + $nu * 4u], LINE);
-                y_$n = coopMultiplyAdd(a, b_$n, y_$n);
+            var y_$m$n = Product();
+            for (var k = 0u; k < BLOCK_N; k += SIDE) {
+                let a_$m = coopLoadT<Left>(&weights[(first_m + $mu * SIDE) * HALF_LINE + k], HALF_LINE);
+                let b_$n = coopLoadT<Right>(&right[k * LINE + (first_n + $nu * SIDE) / 4u * FOUR], LINE);
+                y_$m$n = coopMultiplyAdd(a_$m, b_$n, y_$m$n);
             }
-            let y_at_$n = first_m * REAL_LINE + first_n + $nu * 16u;
-            coopStoreT(y_$n, &products[y_at_$n], REAL_LINE);
+            let y_at_$m$n = (first_m + $mu * SIDE) * REAL_LINE + first_n + $nu * SIDE;
+            coopStoreT(y_$m$n, &products[y_at_$m$n], REAL_LINE);
         }
         workgroupBarrier();
         var value_up = v_scale * share;
         if (!exact_values) { value_up *= power_of_two(-WEIGHT_EXPONENT) * power_of_two(v_fit.exponent); }
-        for (var i = 0u; i < EACH; i++) {
+        for (var i = 0u; i < ROW_EACH; i++) {
             let at = m * REAL_LINE + (member + i * 4u) * 4u;
             let four = vec4<f32>(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
             out[i] = out[i] * carry + four * value_up;
@@ -267,6 +265,6 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     sum = team[m * 4u] + team[m * 4u + 1u] + team[m * 4u + 2u] + team[m * 4u + 3u];
     let head = kv_head * u32(p.heads_each) + u32(row % p.heads_each);
     let q_row = u32(t.s.q_first + r);
-    for (var i = 0u; i < EACH; i++) { finish_four(q_row, head, (member + i * 4u) * 4u, out[i], most, sum); }
+    for (var i = 0u; i < ROW_EACH; i++) { finish_four(q_row, head, (member + i * 4u) * 4u, out[i], most, sum); }
     if (member == 0u) { finish_lse(q_row, head, most, sum); }
 }

@@ -1,34 +1,32 @@
-// Prepacked MXFP4 on cooperative matrices of 16 x 16, f16 into f32: a workgroup takes BLOCK_M rows and BLOCK_N weight rows, 64
+// Prepacked MXFP4 on cooperative matrices of SIDE x SIDE, f16 into f32: a workgroup takes BLOCK_M rows and BLOCK_N weight rows, 64
 // elements at a time, which it holds in registers while it multiplies the 64 before. Weights become f16 with their scale:
 // exactly, for scales of 2^-23 to 2^13. A tile with others, or with a row that did not fit f16, is computed in f32 instead. A
 // subgroup of 32 has M_TILES x N_TILES matrices of results; a line with $m or $n stands for one line for each.
-const LINE: u32 = 18u; // fours of a row of 64 elements in workgroup memory, padded against bank conflicts
 const A_FOURS: u32 = BLOCK_M * 16u;
 const A_EACH: u32 = (A_FOURS + THREADS - 1u) / THREADS;
 const LEAST_SCALE: u32 = 104u;
 const MOST_SCALE: u32 = 140u;
 const_assert BLOCK_N * 2 == THREADS;
 
-var<workgroup> a_tile: array<vec4<f16>, BLOCK_M * LINE>;
-var<workgroup> w_tile: array<vec4<f16>, BLOCK_N * LINE>;
 var<workgroup> beyond: atomic<u32>;
 
 // Of a word, as halves of rows g and g + 8. Through f32: naga has no bitcast to vectors of f16.
-fn put_word(at: u32, word: u32, g: f32, g8: f32) {
+fn put_word(row: u32, four: u32, word: u32, g: f32, g8: f32) {
     let pairs = pairs_of(word);
-    w_tile[at] = vec4<f16>(four_of(pairs.g) * g);
-    w_tile[at + 8u * LINE] = vec4<f16>(four_of(pairs.g8) * g8);
+    put_right(row, four, vec4<f16>(four_of(pairs.g) * g));
+    put_right(row + 8u, four, vec4<f16>(four_of(pairs.g8) * g8));
 }
 
 // An invocation's codes of a tile of 16 weight rows.
 fn put_weights(codes: vec4<u32>, scales: vec4<u32>, lane: u32) {
-    let at = (lane / 32u * 16u + lane % 32u / 4u) * LINE + lane % 4u * 4u;
+    let row = lane / 32u * 16u + lane % 32u / 4u;
+    let four = lane % 4u * 4u;
     // 2^14 times the scales.
     let factor = bitcast<vec4<f32>>((scales + 14u) << vec4<u32>(23u));
-    put_word(at, codes.x, factor.x, factor.z);
-    put_word(at + 1u, codes.y, factor.x, factor.z);
-    put_word(at + 2u, codes.z, factor.y, factor.w);
-    put_word(at + 3u, codes.w, factor.y, factor.w);
+    put_word(row, four, codes.x, factor.x, factor.z);
+    put_word(row, four + 1u, codes.y, factor.x, factor.z);
+    put_word(row, four + 2u, codes.z, factor.y, factor.w);
+    put_word(row, four + 3u, codes.w, factor.y, factor.w);
 }
 
 fn scaled(row: u32, col: u32, y: vec4<f32>) -> vec4<f32> {
@@ -71,9 +69,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     var a = array<vec4<f16>, A_EACH>();
     for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i]); }
     let subgroup = lane / 32u;
-    let first_m = subgroup / (BLOCK_N / 16u / N_TILES) * M_TILES * 16u;
-    let first_n = subgroup % (BLOCK_N / 16u / N_TILES) * N_TILES * 16u;
-    var c_$m$n = coop_mat16x16<f32, C>();
+    let first_m = subgroup / (BLOCK_N / SIDE / N_TILES) * M_TILES * SIDE;
+    let first_n = subgroup % (BLOCK_N / SIDE / N_TILES) * N_TILES * SIDE;
+    var c_$m$n = Product();
     for (var kt = 0u; kt < p.k_tiles; kt++) {
         let scales = scales_of(scale_word);
         far = far || any(scales < vec4<u32>(LEAST_SCALE)) || any(scales > vec4<u32>(MOST_SCALE));
@@ -81,7 +79,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         put_weights(codes, scales, lane);
         for (var i = 0u; i < A_EACH; i++) {
             let v = lane + i * THREADS;
-            if (v < A_FOURS) { a_tile[v / 16u * LINE + v % 16u] = a[i]; }
+            if (v < A_FOURS) { put_left(v / 16u, v % 16u, a[i]); }
         }
         workgroupBarrier();
         if (kt + 1u < p.k_tiles) {
@@ -90,9 +88,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             scale_word = part_w(at + 32u + l / 16u, l / 4u % 4u);
             for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + (kt + 1u) * 16u); }
         }
-        for (var v = 0u; v < 16u; v += 4u) {
-            let a_$m = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[(first_m + $mu * 16u) * LINE + v], LINE);
-            let b_$n = coopLoad<coop_mat16x16<f16, B>>(&w_tile[(first_n + $nu * 16u) * LINE + v], LINE);
+        for (var v = 0u; v < 16u * FOUR; v += SIDE / 4u * FOUR) {
+            let a_$m = coopLoadT<Left>(&left[(first_m + $mu * SIDE) * LINE + v], LINE);
+            let b_$n = coopLoad<Right>(&right[(first_n + $nu * SIDE) * LINE + v], LINE);
             c_$m$n = coopMultiplyAdd(a_$m, b_$n, c_$m$n);
         }
     }
@@ -103,6 +101,6 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         exact_tile(t, col_first, weights, local, lane);
         return;
     }
-    let own_patch = subgroup * 256u;
-    coopStoreT(c_$m$n, &patches[own_patch], 16u); finish_patch(t, first_m + $mu * 16u, col_first + first_n + $nu * 16u, local, lane);
+    let own_patch = subgroup * SIDE * SIDE;
+    coopStoreT(c_$m$n, &patches[own_patch], SIDE); finish_patch(t, first_m + $mu * SIDE, col_first + first_n + $nu * SIDE, local, lane);
 }

@@ -1,15 +1,12 @@
-// Dense weights on cooperative matrices of 16 x 16, f16 into f32, for linear layers of many rows. Rows of `a` and, behind them,
+// Dense weights on cooperative matrices of SIDE x SIDE, f16 into f32, for linear layers of many rows. Rows of `a` and, behind them,
 // of weights are there as f16, each divided by a power of two of its own. A workgroup takes BLOCK_M rows and BLOCK_N weight rows,
 // 64 elements at a time, which it holds in registers while it multiplies the 64 before. A tile with a row that did not fit f16 is
 // computed in f32 instead. A subgroup of 32 has M_TILES x N_TILES matrices of results; a line with $m or $n stands for one line
 // for each.
-const LINE: u32 = 18u; // fours of a row of 64 elements in workgroup memory, padded against bank conflicts
 const A_EACH: u32 = BLOCK_M * 16u / THREADS;
 const W_EACH: u32 = BLOCK_N * 16u / THREADS;
 const_assert BLOCK_M * 16 % THREADS == 0 && BLOCK_N * 16 % THREADS == 0 && BLOCK_M <= THREADS && BLOCK_N <= THREADS;
 
-var<workgroup> a_tile: array<vec4<f16>, BLOCK_M * LINE>;
-var<workgroup> w_tile: array<vec4<f16>, BLOCK_N * LINE>;
 var<workgroup> beyond: atomic<u32>;
 
 // Row of the halves that has the weights of a column. The last one stands in for those that are not there: their columns are
@@ -80,26 +77,27 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         w_rows[i] = halves_at(weights_of(col_first + (lane + i * THREADS) / 16u), lane % 16u);
         w[i] = vec_halves(w_rows[i]);
     }
-    let place = lane / 16u * LINE + lane % 16u;
+    let row = lane / 16u;
+    let four = lane % 16u;
     let subgroup = lane / 32u;
-    let first_m = subgroup / (BLOCK_N / 16u / N_TILES) * M_TILES * 16u;
-    let first_n = subgroup % (BLOCK_N / 16u / N_TILES) * N_TILES * 16u;
-    var c_$m$n = coop_mat16x16<f32, C>();
+    let first_m = subgroup / (BLOCK_N / SIDE / N_TILES) * M_TILES * SIDE;
+    let first_n = subgroup % (BLOCK_N / SIDE / N_TILES) * N_TILES * SIDE;
+    var c_$m$n = Product();
     for (var kt = 0u; kt < p.k_tiles; kt++) {
         workgroupBarrier();
-        for (var i = 0u; i < A_EACH; i++) { a_tile[place + i * (THREADS / 16u) * LINE] = a[i]; }
-        for (var i = 0u; i < W_EACH; i++) { w_tile[place + i * (THREADS / 16u) * LINE] = w[i]; }
+        for (var i = 0u; i < A_EACH; i++) { put_left(row + i * (THREADS / 16u), four, a[i]); }
+        for (var i = 0u; i < W_EACH; i++) { put_right(row + i * (THREADS / 16u), four, w[i]); }
         workgroupBarrier();
         if (kt + 1u < p.k_tiles) {
             for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(a_rows[i] + (kt + 1u) * 16u); }
             for (var i = 0u; i < W_EACH; i++) { w[i] = vec_halves(w_rows[i] + (kt + 1u) * 16u); }
         }
-        for (var v = 0u; v < 16u; v += 4u) {
-            let a_$m = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[(first_m + $mu * 16u) * LINE + v], LINE);
-            let b_$n = coopLoad<coop_mat16x16<f16, B>>(&w_tile[(first_n + $nu * 16u) * LINE + v], LINE);
+        for (var v = 0u; v < 16u * FOUR; v += SIDE / 4u * FOUR) {
+            let a_$m = coopLoadT<Left>(&left[(first_m + $mu * SIDE) * LINE + v], LINE);
+            let b_$n = coopLoad<Right>(&right[(first_n + $nu * SIDE) * LINE + v], LINE);
             c_$m$n = coopMultiplyAdd(a_$m, b_$n, c_$m$n);
         }
     }
-    let own_patch = subgroup * 256u;
-    coopStoreT(c_$m$n, &patches[own_patch], 16u); finish_patch(t, first_m + $mu * 16u, col_first + first_n + $nu * 16u, 0, lane);
+    let own_patch = subgroup * SIDE * SIDE;
+    coopStoreT(c_$m$n, &patches[own_patch], SIDE); finish_patch(t, first_m + $mu * SIDE, col_first + first_n + $nu * SIDE, 0, lane);
 }

@@ -1,29 +1,36 @@
-// A product of 16 x 16 matrices, the rows of both along K: the first 256 words hold f32 of one, the next 256 of the other, and
-// what they give is left behind them.
-enable f16;
-enable wgpu_cooperative_matrix;
-
+// What kernels do with cooperative matrices, in small: in three turns tiles are written by other subgroups than multiply them, and
+// overwritten; products are read by others. The words hold f32 of four left factors, then of four right ones, the rows of all along
+// K; each of four subgroups leaves the sum of three products behind them.
 @group(0) @binding(0) var<storage, read_write> words: array<f32>;
-var<workgroup> a: array<vec4<f16>, 64>;
-var<workgroup> b: array<vec4<f16>, 64>;
-var<workgroup> products: array<f32, 256>;
+const BLOCK_M = 4 * SIDE;
+const BLOCK_N = 4 * SIDE;
+const ONE: u32 = SIDE * SIDE; // elements of a matrix
+const ALL: u32 = 4u * ONE;
+
+var<workgroup> products: array<f32, ALL>;
 
 fn four(at: u32) -> vec4<f16> {
     return vec4<f16>(vec4<f32>(words[at], words[at + 1u], words[at + 2u], words[at + 3u]));
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(128)
 fn probe(@builtin(local_invocation_index) lane: u32) {
-    for (var i = lane; i < 64u; i += 32u) {
-        a[i] = four(4u * i);
-        b[i] = four(256u + 4u * i);
+    let own = lane / 32u * SIDE;
+    var sum = Product();
+    for (var turn = 0u; turn < 3u; turn++) {
+        workgroupBarrier();
+        for (var i = lane; i < ALL / 4u; i += 128u) {
+            let at = (4u * i + turn * ONE) % ALL;
+            put_left(i / (SIDE / 4u), i % (SIDE / 4u), four(at));
+            put_right(i / (SIDE / 4u), i % (SIDE / 4u), four(ALL + at));
+        }
+        workgroupBarrier();
+        let x = coopLoadT<Left>(&left[own * LINE], LINE);
+        let y = coopLoad<Right>(&right[own * LINE], LINE);
+        sum = coopMultiplyAdd(x, y, sum);
     }
+    let out = own * SIDE;
+    coopStoreT(sum, &products[out], SIDE);
     workgroupBarrier();
-    let x = coopLoadT<coop_mat16x16<f16, A>>(&a[0], 4u);
-    let y = coopLoad<coop_mat16x16<f16, B>>(&b[0], 4u);
-    var sum = coop_mat16x16<f32, C>();
-    sum = coopMultiplyAdd(x, y, sum);
-    coopStoreT(sum, &products[0], 16u);
-    workgroupBarrier();
-    for (var i = lane; i < 256u; i += 32u) { words[512u + i] = products[i]; }
+    for (var i = lane; i < ALL; i += 128u) { words[2u * ALL + i] = products[i]; }
 }

@@ -49,8 +49,10 @@ pub struct Probe {
     pub name: &'static str,
     /// Features of the device that it needs.
     pub needs: &'static [&'static str],
-    /// WGSL.
-    pub text: &'static str,
+    /// Rows and columns of the cooperative matrices that it multiplies; 0: none.
+    pub side: u32,
+    /// WGSL, in order.
+    pub files: &'static [&'static str],
 }
 
 mod table;

@@ -9,19 +9,27 @@ const TILED_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/
         "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled.wgsl");
 const TILED_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "grouped_gemm/tables.wgsl",
         "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/fragments.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect_subgroup.wgsl", "grouped_gemm/tiled.wgsl");
+// Of 16 x 16 through Vulkan, which takes SPIR-V of ours; of 8 x 8 through Metal.
 const MATRICES: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX", "PASSTHROUGH_SHADERS"];
+const MATRICES_8: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX"];
 const SUBGROUPS: &[&str] = &["SUBGROUP"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
-const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
+const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "include/matrices_16.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
+    "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
+const COOP_8: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "include/matrices_8.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
     "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
 const TILED_F16: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
     "grouped_gemm/exact.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled_f16.wgsl");
-const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
-    "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/coop_patches.wgsl",
-    "grouped_gemm/coop_dense.wgsl");
+const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/matrices_16.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl",
+    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop_dense.wgsl");
+const COOP_DENSE_8: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/matrices_8.wgsl",
+    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl",
+    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop_dense.wgsl");
 const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/share.wgsl", "grouped_gemm/dense.wgsl");
 const DENSE_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
@@ -57,9 +65,20 @@ const ATTENTION_OF_FEW: &[Kernel] = &[
 
 /// Every probe.
 pub const PROBES: &[Probe] = &[
-    Probe { name: "halves", needs: &[], text: include_str!("../probe/halves.wgsl") },
-    Probe { name: "subgroups", needs: SUBGROUPS, text: include_str!("../probe/subgroups.wgsl") },
-    Probe { name: "matrices", needs: MATRICES, text: include_str!("../probe/matrices.wgsl") },
+    Probe { name: "halves", needs: &[], side: 0, files: &[include_str!("../probe/halves.wgsl")] },
+    Probe { name: "subgroups", needs: SUBGROUPS, side: 0, files: &[include_str!("../probe/subgroups.wgsl")] },
+    Probe {
+        name: "matrices_16",
+        needs: MATRICES,
+        side: 16,
+        files: &[include_str!("../include/matrices_16.wgsl"), include_str!("../probe/matrices.wgsl")],
+    },
+    Probe {
+        name: "matrices_8",
+        needs: MATRICES_8,
+        side: 8,
+        files: &[include_str!("../include/matrices_8.wgsl"), include_str!("../probe/matrices.wgsl")],
+    },
 ];
 
 /// Every variant in this crate, those of an op in the order in which they are tried.
@@ -84,10 +103,11 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_16",
         needs: MATRICES,
-        relies: &["halves", "matrices"],
+        relies: &["halves", "matrices_16"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("SIDE", 16),
             ("WORKGROUP_BYTES", 29184),
             ("BLOCK_M", 16),
             ("BLOCK_N", 128),
@@ -100,10 +120,11 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_64",
         needs: MATRICES,
-        relies: &["halves", "matrices"],
+        relies: &["halves", "matrices_16"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("SIDE", 16),
             ("WORKGROUP_BYTES", 36096),
             ("BLOCK_M", 64),
             ("BLOCK_N", 128),
@@ -116,10 +137,11 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_128",
         needs: MATRICES,
-        relies: &["halves", "matrices"],
+        relies: &["halves", "matrices_16"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("SIDE", 16),
             ("WORKGROUP_BYTES", 45312),
             ("BLOCK_M", 128),
             ("BLOCK_N", 128),
@@ -132,10 +154,11 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "grouped_gemm",
         variant: "coop_dense",
         needs: MATRICES,
-        relies: &["halves", "matrices"],
+        relies: &["halves", "matrices_16"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("SIDE", 16),
             ("WORKGROUP_BYTES", 45312),
             ("BLOCK_M", 128),
             ("BLOCK_N", 128),
@@ -143,6 +166,54 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("N_TILES", 2),
         ],
         kernels: &[SCHEDULE, HALVES, COOP_DENSE, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "coop8_16",
+        needs: MATRICES_8,
+        relies: &["halves", "matrices_8"],
+        sizes: &[
+            ("THREADS", 256),
+            ("SIDE", 8),
+            ("WORKGROUP_BYTES", 32768),
+            ("BLOCK_M", 16),
+            ("BLOCK_N", 128),
+            ("M_TILES", 2),
+            ("N_TILES", 2),
+        ],
+        kernels: &[SCHEDULE, HALVES, COOP_8, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "coop8_64",
+        needs: MATRICES_8,
+        relies: &["halves", "matrices_8"],
+        sizes: &[
+            ("THREADS", 256),
+            ("SIDE", 8),
+            ("WORKGROUP_BYTES", 32768),
+            ("BLOCK_M", 64),
+            ("BLOCK_N", 128),
+            ("M_TILES", 4),
+            ("N_TILES", 4),
+        ],
+        kernels: &[SCHEDULE, HALVES, COOP_8, COMBINE],
+    },
+    Artifact {
+        op: "grouped_gemm",
+        variant: "coop8_dense",
+        needs: MATRICES_8,
+        relies: &["halves", "matrices_8"],
+        sizes: &[
+            ("THREADS", 256),
+            ("SIDE", 8),
+            ("WORKGROUP_BYTES", 32768),
+            ("BLOCK_M", 64),
+            ("BLOCK_N", 128),
+            ("M_TILES", 4),
+            ("N_TILES", 4),
+        ],
+        kernels: &[SCHEDULE, HALVES, COOP_DENSE_8, COMBINE],
     },
     Artifact {
         op: "grouped_gemm",
@@ -230,21 +301,45 @@ pub const ARTIFACTS: &[Artifact] = &[
         op: "flash_attn",
         variant: "coop",
         needs: MATRICES,
-        relies: &["matrices"],
+        relies: &["matrices_16"],
         sizes: &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
+            ("SIDE", 16),
             ("WORKGROUP_BYTES", 46464),
             ("BLOCK_M", 64),
             ("BLOCK_N", 64),
             ("SPLIT", 0),
+            ("M_TILES", 1),
             ("N_TILES", 2),
         ],
         kernels: &[
             SEQUENCES,
             PAGES,
             kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
-                "include/mxfp4.wgsl", "include/fit.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
+                "include/mxfp4.wgsl", "include/fit.wgsl", "include/matrices_16.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
+        ],
+    },
+    Artifact {
+        op: "flash_attn",
+        variant: "coop8",
+        needs: MATRICES_8,
+        relies: &["matrices_8"],
+        sizes: &[
+            ("THREADS", 128),
+            ("SIDE", 8),
+            ("WORKGROUP_BYTES", 32768),
+            ("BLOCK_M", 32),
+            ("BLOCK_N", 64),
+            ("SPLIT", 0),
+            ("M_TILES", 2),
+            ("N_TILES", 4),
+        ],
+        kernels: &[
+            SEQUENCES,
+            PAGES,
+            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
+                "include/mxfp4.wgsl", "include/fit.wgsl", "include/matrices_8.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
         ],
     },
     Artifact {

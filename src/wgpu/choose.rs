@@ -58,6 +58,10 @@ impl<O: WgpuOp> Judge<O> for Capabilities {
         if bindings > most {
             return Err(format!("kernels bind {bindings} operands, the device takes {most}"));
         }
+        let (wanted, side) = (artifact.size("SIDE"), self.side);
+        if wanted != 1 && wanted != side {
+            return Err(format!("made for matrices of {wanted} x {wanted}, the device has {side} x {side}"));
+        }
         let (wanted, (least, most)) = (artifact.size("SUBGROUP"), self.subgroups);
         if wanted != 1 && (least, most) != (wanted, wanted) {
             return Err(format!("made for subgroups of {wanted}, the device has {least} to {most}"));
@@ -160,7 +164,7 @@ mod tests {
         use wgpu::Features as F;
         let features = F::SHADER_F16 | F::EXPERIMENTAL_COOPERATIVE_MATRIX | F::PASSTHROUGH_SHADERS;
         let limits = wgpu::Limits { max_compute_workgroup_storage_size: 48 << 10, ..wgpu::Limits::default() };
-        let device = Capabilities { features, limits, subgroups: (32, 32), ..Capabilities::default() };
+        let device = Capabilities { features, limits, subgroups: (32, 32), side: 16, ..Capabilities::default() };
         let local = crate::op::LocalExperts { first: 0, count: 32 };
         let weights = crate::op::WeightFormat::Mxfp4Tiled;
         let one = GroupedGemmSpec::linear(1, 64, 64, DType::Bf16, DType::Bf16, None, DType::Bf16);
@@ -174,6 +178,7 @@ mod tests {
             assert_eq!(reason(each, name, &device), "not chosen: no device has shown its results right yet");
         }
         assert!(reason(64, "coop_64", &device).contains("up to 32 rows"));
+        assert!(reason(64, "coop8_64", &device).contains("matrices of 8 x 8, the device has 16 x 16"));
         assert!(reason(2, "coop_16", &device).contains("4 rows an expert and more"));
         assert!(reason(64, "coop_128", &Capabilities { subgroups: (16, 32), ..device.clone() }).contains("subgroup"));
         assert!(

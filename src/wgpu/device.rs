@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub limits: wgpu::Limits,
     /// Smallest and largest subgroup.
     pub subgroups: (u32, u32),
+    /// Rows and columns of its cooperative matrices, where it was opened with them: 8 through Metal, otherwise 16.
+    pub side: u32,
     /// What its driver gets wrong, of all that variants rely on.
     pub faults: Vec<Fault>,
 }
@@ -41,8 +43,8 @@ pub(super) struct Device {
 /// What tests compile instead of a kernel's text.
 pub(super) struct Rewrite {
     pub(super) edit: Box<dyn Fn(String) -> String + Send + Sync>,
-    /// One without cooperative matrices, for a device that is to pass for one with them.
-    pub(super) emulates: bool,
+    /// One without cooperative matrices, for a device that is to pass for one with them, of this many rows and columns; 0: as it is.
+    pub(super) emulates: u32,
 }
 
 /// A compiled kernel.
@@ -64,11 +66,16 @@ impl Device {
     ) -> Result<Self, Error> {
         let (mut limits, adapter) = (device.limits(), device.adapter_info());
         let (mut features, mut subgroups) = (device.features(), (adapter.subgroup_min_size, adapter.subgroup_max_size));
-        if rewrite.as_ref().is_some_and(|r| r.emulates) {
+        let mut side = match (features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX), adapter.backend) {
+            (false, _) => 0,
+            (true, wgpu::Backend::Metal) => 8,
+            (true, _) => 16,
+        };
+        if let Some(emulates) = rewrite.as_ref().map(|r| r.emulates).filter(|side| *side != 0) {
             features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::PASSTHROUGH_SHADERS;
-            subgroups = (32, 32);
+            (side, subgroups) = (emulates, (32, 32));
             // As devices with matrices have; software drivers promise 32 KiB and give more.
-            limits.max_compute_workgroup_storage_size = 48 << 10;
+            limits.max_compute_workgroup_storage_size = if side == 8 { 32 << 10 } else { 48 << 10 };
         }
         let name = adapter.name;
         let info = DeviceInfo {
@@ -78,8 +85,8 @@ impl Device {
             units: 1,
             shared_bytes: limits.max_compute_workgroup_storage_size,
         };
-        let faults = faults(&device, &queue, features, rewrite.as_ref());
-        let capabilities = Capabilities { features, limits, subgroups, faults };
+        let faults = faults(&device, &queue, features, side, rewrite.as_ref());
+        let capabilities = Capabilities { features, limits, subgroups, side, faults };
         let nothing = caught(&device, "creating a buffer", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("dropless nothing"),

@@ -14,8 +14,9 @@ pub(super) fn emulated(text: &str) -> String {
     if !out.contains(&matrix) {
         return out;
     }
-    for role in ["A", "B"] {
-        out = out.replace(&format!("<{matrix}<f16, {role}>>"), "");
+    for (factor, role) in [("Left", "A"), ("Right", "B")] {
+        out =
+            out.replace(&format!("alias {factor} = {matrix}<f16, {role}>;\n"), "").replace(&format!("<{factor}>"), "");
     }
     out = out.replace(&format!("{matrix}<f32, C>"), "Matrix");
     let mut arrays = Vec::new();
@@ -27,13 +28,21 @@ pub(super) fn emulated(text: &str) -> String {
         let begin = "\n    matrix_lane = (lane + 8u) % 32u;\n    if (lane == 0u) { matrix_side = MATRIX_SIDE; }\n    workgroupBarrier();";
         out.insert_str(body, begin);
     }
-    let sums = (0..side * side / 32).map(|i| {
-        let place = format!("b.at + k * b.row + (first.y + {i}u) * b.column");
-        format!("        sum.e[{i}] += left * matrix_read(b.array, {place});\n")
+    // Small matrices are many: without a loop.
+    let (own, step) = if side == 8 { (2, 8) } else { (8, 1) };
+    let turns = if side == step { "{ let k = 0u;" } else { "for (var k = 0u; k < matrix_side; k++) {" };
+    let lefts = (0..step).map(|k| {
+        format!("        let left_{k} = matrix_read(a.array, a.at + first.x * a.row + (k + {k}u) * a.column);\n")
+    });
+    let sums = (0..step * own).map(|i| {
+        let (k, i) = (i / own, i % own);
+        let place = format!("b.at + (k + {k}u) * b.row + (first.y + {i}u) * b.column");
+        format!("        sum.e[{i}] += left_{k} * matrix_read(b.array, {place});\n")
     });
     out + &LIBRARY
-        .replace("SUMS", &sums.collect::<String>())
-        .replace("OWN", &(side * side / 32).to_string())
+        .replace("SUMS", &lefts.chain(sums).collect::<String>())
+        .replace("OWN", &own.to_string())
+        .replace("TURNS", turns)
         .replace("SIDE_OF", &side.to_string())
         + &accesses(text, &arrays)
 }
@@ -121,8 +130,7 @@ fn matrix_first() -> vec2<u32> {
 fn coopMultiplyAdd(a: Factor, b: Factor, c: Matrix) -> Matrix {
     var sum = c;
     let first = matrix_first();
-    for (var k = 0u; k < matrix_side; k++) {
-        let left = matrix_read(a.array, a.at + first.x * a.row + k * a.column);
+    TURNS
 SUMS    }
     return sum;
 }

@@ -248,7 +248,7 @@ impl WgpuOp for FlashAttnSpec {
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
         match artifact.variant {
             "few" => self.are_few(),
-            "coop" => self.are_halves(),
+            "coop" | "coop8" => self.are_halves(),
             _ => Ok(()),
         }
     }

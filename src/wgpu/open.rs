@@ -51,16 +51,17 @@ fn wanted() -> wgpu::Features {
     needs.filter_map(|name| wgpu::Features::from_name(name)).fold(CLOCK, wgpu::Features::union)
 }
 
-/// Matrices as kernels multiply them: 16 x 16 of f16 into f32.
-fn is_wanted(matrices: &wgpu::CooperativeMatrixProperties) -> bool {
+/// Matrices as kernels multiply them: `side` x `side` of f16 into f32.
+fn is_wanted(matrices: &wgpu::CooperativeMatrixProperties, side: u32) -> bool {
     use wgpu::CooperativeScalarType::{F16, F32};
-    (matrices.m_size, matrices.n_size, matrices.k_size) == (16, 16, 16)
+    (matrices.m_size, matrices.n_size, matrices.k_size) == (side, side, side)
         && (matrices.ab_type, matrices.cr_type) == (F16, F32)
 }
 
 /// All limits of an adapter, and the features it has of those that some variant or the clock needs.
 fn all_wanted(adapter: &wgpu::Adapter) -> (wgpu::Features, wgpu::Limits) {
-    let matrices = adapter.cooperative_matrix_properties().iter().any(is_wanted);
+    let side = if adapter.get_info().backend == wgpu::Backend::Metal { 8 } else { 16 };
+    let matrices = adapter.cooperative_matrix_properties().iter().any(|m| is_wanted(m, side));
     let without = if matrices { wgpu::Features::empty() } else { wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX };
     ((adapter.features() & wanted()) - without, adapter.limits())
 }
@@ -86,13 +87,14 @@ impl Wgpu {
         Self::open(ordinal, all_wanted, wgpu::ShaderRuntimeChecks::unchecked(), None)
     }
 
-    /// As [`Wgpu::new`], with cooperative matrices of 16 x 16 emulated in the text of kernels, after `edit` has had it.
+    /// As [`Wgpu::new`], with cooperative matrices of `side` x `side` (8 or 16) emulated in the text of kernels, after `edit` has had it.
     ///
     /// # Errors
     /// As [`Wgpu::new`]; [`Error::Unavailable`] also where the adapter has no f16.
     #[cfg(feature = "testing")]
     pub fn emulating_matrices(
         ordinal: usize,
+        side: u32,
         edit: impl Fn(String) -> String + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let ask = |adapter: &wgpu::Adapter| {
@@ -100,7 +102,7 @@ impl Wgpu {
             ((features - wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) | wgpu::Features::SHADER_F16, limits)
         };
         let edit = Box::new(move |text| super::emulate::emulated(&edit(text)));
-        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), Some(Rewrite { edit, emulates: true }))
+        Self::open(ordinal, ask, wgpu::ShaderRuntimeChecks::checked(), Some(Rewrite { edit, emulates: side }))
     }
 
     /// As [`Wgpu::new`], with `edit` between every text, those of probes too, and its compiler: a driver with faults.
@@ -109,7 +111,7 @@ impl Wgpu {
     /// As [`Wgpu::new`].
     #[cfg(feature = "testing")]
     pub fn edited(ordinal: usize, edit: impl Fn(String) -> String + Send + Sync + 'static) -> Result<Self, Error> {
-        let rewrite = Rewrite { edit: Box::new(edit), emulates: false };
+        let rewrite = Rewrite { edit: Box::new(edit), emulates: 0 };
         Self::open(ordinal, all_wanted, wgpu::ShaderRuntimeChecks::checked(), Some(rewrite))
     }
 

@@ -2,7 +2,7 @@
 
 use super::device::{Rewrite, caught, rewritten};
 use super::spirv;
-use dropless_kernels_wgsl::PROBES;
+use dropless_kernels_wgsl::{PROBES, Probe};
 use std::sync::mpsc;
 
 /// Something that this device's driver gets wrong.
@@ -14,22 +14,24 @@ pub struct Fault {
     pub reason: String,
 }
 
-/// The faults of a device, of those that variants for its features rely on.
+/// The faults of a device, of those that variants for its features and its matrices of `side` x `side` rely on.
 pub(super) fn faults(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
     features: wgpu::Features,
+    side: u32,
     rewrite: Option<&Rewrite>,
 ) -> Vec<Fault> {
     let known = |need: &&str| wgpu::Features::from_name(need).is_some_and(|f| features.contains(f));
     let mut faults = Vec::new();
-    for probe in PROBES.iter().filter(|p| p.needs.iter().all(known)) {
+    for probe in PROBES.iter().filter(|p| p.needs.iter().all(known) && (p.side == 0 || p.side == side)) {
         let (input, wanted) = match probe.name {
             "halves" => halves(),
             "subgroups" => subgroups(),
-            _ => matrices(),
+            "matrices_8" => matrices(8),
+            _ => matrices(16),
         };
-        let reason = match run(device, queue, rewritten(rewrite, probe.text.into()), &input, wanted.len()) {
+        let reason = match run(device, queue, rewritten(rewrite, text(probe)), &input, wanted.len()) {
             Ok(got) => match got.iter().zip(&wanted).position(|(got, want)| got != want) {
                 None => continue,
                 Some(i) => format!("result {i} is {:e}, not {:e}", f32::from_bits(got[i]), f32::from_bits(wanted[i])),
@@ -60,13 +62,28 @@ fn subgroups() -> (Vec<u32>, Vec<u32>) {
     ((0..128).map(|i| value(i).to_bits()).collect(), (0..128).flat_map(wanted).map(f32::to_bits).collect())
 }
 
-/// Two matrices of numbers that f16 holds, in part subnormal, and their product, which f32 holds.
-fn matrices() -> (Vec<u32>, Vec<u32>) {
+/// Four left and four right matrices of numbers that f16 holds, in part subnormal; and for each subgroup of four the sum of three
+/// products: of its own, and of the two behind them. f32 holds them.
+fn matrices(side: usize) -> (Vec<u32>, Vec<u32>) {
+    let (one, all) = (side * side, 4 * side * side);
     let a = |i: usize| (i * 7 % 13) as f32 * 2f32.powi(-24);
     let b = |i: usize| (i * 5 % 11) as f32 - 5.0;
-    let product = |i: usize| (0..16).map(|k| a(i / 16 * 16 + k) * b(i % 16 * 16 + k)).sum::<f32>() + 0.0;
-    let words = (0..256).map(a).chain((0..256).map(b));
-    (words.map(f32::to_bits).collect(), (0..256).map(|i| product(i).to_bits()).collect())
+    let sum = |i: usize| {
+        let product = |turn: usize| {
+            let first = (i / one + turn) % 4 * one;
+            let (row, column) = (first + i % one / side * side, first + i % side * side);
+            (0..side).map(|k| a(row + k) * b(column + k)).sum::<f32>()
+        };
+        (0..3).map(product).sum::<f32>() + 0.0
+    };
+    let words = (0..all).map(a).chain((0..all).map(b));
+    (words.map(f32::to_bits).collect(), (0..all).map(|i| sum(i).to_bits()).collect())
+}
+
+/// The whole text of a probe.
+fn text(probe: &Probe) -> String {
+    let matrices = format!("enable f16;\nenable wgpu_cooperative_matrix;\nconst SIDE = {};\n", probe.side);
+    if probe.side == 0 { probe.files.concat() } else { matrices + &probe.files.concat() }
 }
 
 /// The words that a probe leaves behind its input.

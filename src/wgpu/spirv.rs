@@ -25,7 +25,7 @@ const NON_PRIVATE: u32 = 0x20;
 const SEMANTICS: u32 = 0x2000 | 0x4000;
 const HEADER: usize = 5;
 
-/// A text as a module: by wgpu, or where it has cooperative matrices by us.
+/// A text as a module: by wgpu, or where it has cooperative matrices for Vulkan by us.
 ///
 /// # Errors
 /// What naga says of a text with cooperative matrices; wgpu tells its own in the error scope around.
@@ -39,7 +39,7 @@ pub(super) unsafe fn module(
     checks: wgpu::ShaderRuntimeChecks,
 ) -> Result<wgpu::ShaderModule, String> {
     let label = Some(label);
-    if !text.contains("enable wgpu_cooperative_matrix;") {
+    if !text.contains("enable wgpu_cooperative_matrix;") || device.adapter_info().backend != wgpu::Backend::Vulkan {
         let source = wgpu::ShaderSource::Wgsl(text.into());
         // SAFETY: the caller's.
         return Ok(unsafe {

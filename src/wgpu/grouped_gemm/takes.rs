@@ -34,9 +34,10 @@ pub(super) fn has_halves(artifact: &Artifact) -> bool {
 
 pub(super) fn kind(artifact: &Artifact) -> Reads {
     match artifact.variant {
-        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "tiled_f16" | "coop_16" | "coop_64" | "coop_128" => Reads::Tiles,
+        "tiled_1" | "tiled_1_subgroup" | "tiled_4" | "tiled_f16" | "coop_16" | "coop_64" | "coop_128" | "coop8_16"
+        | "coop8_64" => Reads::Tiles,
         "dense_1" | "dense_1_subgroup" | "dense_4" => Reads::Rows,
-        "coop_dense" => Reads::Halves,
+        "coop_dense" | "coop8_dense" => Reads::Halves,
         _ => Reads::Words,
     }
 }
@@ -84,9 +85,10 @@ pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -
     let each = hint.rows.unwrap_or(op.rows) as f64 / op.experts.max(1) as f64;
     let (least, most) = match artifact.variant {
         "tiled_1" | "tiled_1_subgroup" | "dense_1" | "dense_1_subgroup" => (0.0, 1.0),
-        "coop_16" => (4.0, 12.0),
+        "coop_16" | "coop8_16" => (4.0, 12.0),
         "coop_64" => (12.0, 32.0),
         "coop_128" => (32.0, f64::INFINITY),
+        "coop8_64" => (12.0, f64::INFINITY),
         "tiled_4" | "tiled_f16" | "dense_4" => (0.0, 8.0),
         "few_rows" => (0.0, FEW_ROWS),
         _ => (0.0, f64::INFINITY),
@@ -97,7 +99,7 @@ pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -
     if each < least {
         return Err(format!("made for {least} rows an expert and more, these are {each}"));
     }
-    match artifact.relies.contains(&"matrices") {
+    match artifact.size("SIDE") != 1 {
         true => Err("not chosen: no device has shown its results right yet".into()),
         false => measured(artifact),
     }

@@ -84,8 +84,9 @@ impl Parsed {
         format!("{} of {} {}", self.entry().name, self.artifact.op, self.artifact.variant)
     }
 
-    fn has_matrices(&self) -> bool {
-        self.artifact.needs.contains(&"EXPERIMENTAL_COOPERATIVE_MATRIX")
+    /// Rows and columns of its cooperative matrices, none where it has none.
+    fn side(&self) -> Option<u32> {
+        Some(self.artifact.size("SIDE")).filter(|side| *side > 1)
     }
 }
 

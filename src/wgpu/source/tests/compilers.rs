@@ -53,16 +53,17 @@ fn spirv() {
         (parsed.name(), bytemuck::cast_slice(&words).to_vec())
     };
     // Debian's tool is older than cooperative matrices.
-    let (matrices, rest): (Vec<Parsed>, _) = every_module().into_iter().partition(Parsed::has_matrices);
+    let (matrices, rest): (Vec<Parsed>, _) = every_module().into_iter().partition(|parsed| parsed.side().is_some());
     assert!(matrices.iter().map(written).all(|(_, bytes): (_, Vec<u8>)| bytes.len() > 400));
     let all: Vec<_> = rest.iter().map(written).collect();
     let Some(tool) = installed(&["spirv-val"]) else { return };
     refused(tool, &["--target-env", "vulkan1.3", "-"], &all);
 }
 
-/// Of 16 x 16 only Vulkan has matrices.
-fn without_matrices() -> Vec<Parsed> {
-    every_module().into_iter().filter(|parsed| !parsed.has_matrices()).collect()
+/// What has no matrices, or those of these sides.
+fn with_matrices(sides: &[u32]) -> Vec<Parsed> {
+    let taken = |parsed: &Parsed| parsed.side().is_none_or(|side| sides.contains(&side));
+    every_module().into_iter().filter(taken).collect()
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn metal() {
         let (text, _) = text.unwrap_or_else(|e| panic!("{} as MSL: {e}", parsed.name()));
         (parsed.name(), text.into_bytes())
     };
-    let all: Vec<_> = without_matrices().iter().map(written).collect();
+    let all: Vec<_> = with_matrices(&[8]).iter().map(written).collect();
     let Some(tool) = installed(&["clang", "clang-22"]) else { return };
     // A header of ours stands for Metal's own; its attributes are nothing that clang knows, and 1.0 is an f32 there.
     let headers = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/tests/metal");
@@ -88,7 +89,7 @@ fn metal() {
 #[test]
 fn hlsl() {
     let (options, all) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
-    for parsed in without_matrices() {
+    for parsed in with_matrices(&[]) {
         let mut text = String::new();
         let written = hlsl::Writer::new(&mut text, &options, &all).write(&parsed.module, &parsed.info, None);
         written.unwrap_or_else(|e| panic!("{} as HLSL: {e}", parsed.name()));

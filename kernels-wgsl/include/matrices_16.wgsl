@@ -1,0 +1,18 @@
+// Cooperative matrices as Vulkan's drivers have them, and the workgroup memory they are loaded from: BLOCK_M rows of one factor and
+// BLOCK_N of the other, 64 elements of each, by fours.
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Product = coop_mat16x16<f32, C>;
+const LINE: u32 = 18u; // entries of a row, padded against bank conflicts
+const FOUR: u32 = 1u; // entries that hold four elements
+
+var<workgroup> left: array<vec4<f16>, BLOCK_M * LINE>;
+var<workgroup> right: array<vec4<f16>, BLOCK_N * LINE>;
+
+fn put_left(row: u32, four: u32, x: vec4<f16>) {
+    left[row * LINE + four] = x;
+}
+
+fn put_right(row: u32, four: u32, x: vec4<f16>) {
+    right[row * LINE + four] = x;
+}
