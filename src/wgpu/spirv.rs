@@ -59,12 +59,15 @@ pub(super) unsafe fn module(
 }
 
 /// What a pipeline can name, and the words. wgpu reads no names from words that are passed on.
-fn compiled(text: &str) -> Result<(Vec<wgpu::PassthroughShaderEntryPoint<'static>>, Vec<u32>), String> {
+pub(super) fn compiled(text: &str) -> Result<(Vec<wgpu::PassthroughShaderEntryPoint<'static>>, Vec<u32>), String> {
     use naga::{back::spv, proc::BoundsCheckPolicy::Unchecked, valid};
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let needs = valid::Capabilities::SHADER_FLOAT16 | valid::Capabilities::COOPERATIVE_MATRIX;
+    // f16 in words is everywhere.
+    let needs = valid::Capabilities::SHADER_FLOAT16
+        | valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | valid::Capabilities::COOPERATIVE_MATRIX;
     let info = valid::Validator::new(valid::ValidationFlags::all(), needs).validate(&module);
-    let info = info.map_err(|e| e.into_inner().to_string())?;
+    let info = info.map_err(|e| e.emit_to_string(text))?;
     let options = spv::Options {
         lang_version: (1, 5),
         flags: spv::WriterFlags::empty(),
@@ -161,6 +164,28 @@ fn instructions(words: &[u32]) -> Option<Vec<&[u32]>> {
     Some(all)
 }
 
+/// What would still be an invocation's own, or order nothing: accesses through any pointer to what is shared, and barriers. In words
+/// without the Vulkan memory model, all of them.
+#[cfg(test)]
+pub(super) fn unmarked(words: &[u32]) -> Vec<Vec<u32>> {
+    let all = instructions(words).unwrap_or_default();
+    let pointers: HashSet<u32> =
+        all.iter().filter(|i| i[0] & 0xffff == TYPE_POINTER && SHARED.contains(&i[2])).map(|i| i[1]).collect();
+    // Whatever makes a pointer: type and id are the first words of all that has a result.
+    let shared: HashSet<u32> = all.iter().filter(|i| i.len() > 2 && pointers.contains(&i[1])).map(|i| i[2]).collect();
+    let orders = |id: u32| all.iter().any(|i| i[0] & 0xffff == CONSTANT && i[2] == id && i[3] & SEMANTICS == SEMANTICS);
+    let wrong = |i: &&[u32]| match i[0] & 0xffff {
+        LOAD => shared.contains(&i[3]) && i.get(4).is_none_or(|o| o & NON_PRIVATE == 0),
+        STORE => shared.contains(&i[1]) && i.get(3).is_none_or(|o| o & NON_PRIVATE == 0),
+        MATRIX_LOAD => shared.contains(&i[3]) && i.get(6).is_none_or(|o| o & NON_PRIVATE == 0),
+        MATRIX_STORE => shared.contains(&i[1]) && i.get(5).is_none_or(|o| o & NON_PRIVATE == 0),
+        CONTROL_BARRIER => !orders(i[3]),
+        MEMORY_BARRIER => !orders(i[2]),
+        _ => false,
+    };
+    all.iter().copied().filter(|i| wrong(i)).map(<[u32]>::to_vec).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +225,32 @@ mod tests {
             assert_eq!(constant[3] & SEMANTICS, SEMANTICS);
             assert!(barrier[3] < words[3], "ids end below the bound");
         }
+    }
+
+    #[test]
+    fn what_is_not_marked_is_found() {
+        let (_, words) = compiled(TEXT).unwrap();
+        assert_eq!(unmarked(&words), Vec::<Vec<u32>>::new());
+        let mut at = HEADER;
+        let mut faults = 0;
+        while at < words.len() {
+            let (op, len) = (words[at] & 0xffff, (words[at] >> 16) as usize);
+            let mut other = words.clone();
+            // The word that says it is the last one.
+            let last = &mut other[at + len - 1];
+            let marked = match op {
+                LOAD | STORE | MATRIX_LOAD | MATRIX_STORE => *last == NON_PRIVATE && len > 3,
+                CONSTANT => *last & SEMANTICS == SEMANTICS,
+                _ => false,
+            };
+            if marked {
+                *last = 0;
+                assert_ne!(unmarked(&other), Vec::<Vec<u32>>::new(), "{op}");
+                faults += 1;
+            }
+            at += len;
+        }
+        assert_eq!(faults, 9, "two loads and two stores, of matrices two and one, semantics of two kinds of barriers");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What Vulkan, Metal and DX12 get: languages with limits of their own. Naga writes them; compilers of theirs read them, where
 //! they are installed.
 
-use super::{Parsed, every_module};
+use super::{Parsed, every_module, every_text};
 use crate::devices::required;
+use crate::wgpu::spirv;
 use naga::back::{hlsl, msl, spv};
 use rayon::prelude::*;
 use std::io::Write;
@@ -58,6 +59,21 @@ fn spirv() {
     let all: Vec<_> = rest.iter().map(written).collect();
     let Some(tool) = installed(&["spirv-val"]) else { return };
     refused(tool, &["--target-env", "vulkan1.3", "-"], &all);
+}
+
+/// What drivers get of texts with matrices is ours: under Vulkan's memory model, with every access and barrier marked.
+#[test]
+fn spirv_of_ours() {
+    let mut count = 0;
+    for (text, (artifact, _)) in every_text().into_iter().filter(|(_, (artifact, _))| artifact.size("SIDE") == 16) {
+        let name = format!("{} {}", artifact.op, artifact.variant);
+        let (entries, words) = spirv::compiled(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(entries.len(), 1, "{name}");
+        let model = text.contains("coopMultiplyAdd");
+        assert_eq!(spirv::unmarked(&words).is_empty(), model, "{name}: in the older model nothing is marked");
+        count += usize::from(model);
+    }
+    assert!(count > 30, "only {count} texts with matrices");
 }
 
 /// What has no matrices, or those of these sides.
