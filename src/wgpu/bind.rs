@@ -36,8 +36,8 @@ pub(super) struct Bound<M> {
 
 /// Bytes of a binding of nothing.
 const NOTHING: u64 = 256;
-/// Bytes of the buffer that has them: room for as many as WebGPU binds by default.
-pub(super) const NOTHINGS: u64 = 8 * NOTHING;
+/// Bytes of the buffer that has them: room for as many as some kernel binds.
+pub(super) const NOTHINGS: u64 = 16 * NOTHING;
 
 /// What stands for binding `i` where there is nothing: each its own bytes, for WebGPU takes none twice that may be written.
 pub(super) fn nothing(i: usize) -> (u64, u64) {

@@ -2,7 +2,7 @@
 
 use super::Wgpu;
 use super::device::Capabilities;
-use super::plan::WgpuOp;
+use super::plan::{WgpuOp, within};
 pub use crate::backend::Rejected;
 use crate::backend::choose::{self, Judge, Variant};
 use crate::backend::{Backend, DeviceInfo, Explain, Explanation, Hint};
@@ -66,7 +66,8 @@ impl<O: WgpuOp> Judge<O> for Capabilities {
         if wanted != 1 && (least, most) != (wanted, wanted) {
             return Err(format!("made for subgroups of {wanted}, the device has {least} to {most}"));
         }
-        op.legal(artifact)
+        op.legal(artifact)?;
+        within(&op.launches(artifact, self)?, self)
     }
 
     fn suits(&self, op: &O, artifact: &'static Artifact, hint: Hint<'_>) -> Result<(), String> {
@@ -197,6 +198,31 @@ mod tests {
         let launches = op.launches(choice.artifact, &Capabilities::default()).unwrap();
         let tiles = launches.list.iter().filter(|l| l.kernel == "grouped_gemm").count();
         assert_eq!(tiles, 3);
+    }
+
+    #[test]
+    fn scratch_may_be_larger_than_what_is_bound_of_it() {
+        let bf16 = DType::Bf16;
+        let op = |tokens: usize| {
+            let rows = 4 * tokens;
+            let local = crate::op::LocalExperts { first: 0, count: 32 };
+            let combine = Some(crate::op::Combine { tokens, top_k: 4, weight: DType::F32 });
+            let one = GroupedGemmSpec::linear(rows, 1024, 64, bf16, bf16, None, bf16);
+            GroupedGemmSpec { experts: 32, local, grouped: true, combine, ..one }
+        };
+        // Rows in f32 are as many as the 128 MiB of a binding; the tables are behind them.
+        let fitting = (128 << 20) / (4 * 1024 * 4);
+        let device = Capabilities::default();
+        let choice = choose(&op(fitting), &device, Hint::default()).unwrap();
+        let scratch = op(fitting).launches(choice.artifact, &device).unwrap().scratch;
+        assert!(scratch as u64 > device.limits.max_storage_buffer_binding_size);
+        let told = explain(&op(fitting + 1));
+        assert_eq!(told.chosen, None, "what a plan would refuse is not explained as chosen");
+        assert!(told.rejected.iter().any(|r| r.reason.contains("`scratch` takes")), "{told:?}");
+    }
+
+    fn explain<O: WgpuOp>(op: &O) -> Explanation {
+        choose::explain(&Capabilities::default(), op, Hint::default()).unwrap()
     }
 
     #[test]

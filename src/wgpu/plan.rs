@@ -5,7 +5,7 @@ use super::bind::Operands;
 use super::choose::{choose, fits};
 use super::device::{Capabilities, Pipeline, Shared};
 use super::dispatches;
-use super::launch::Launch;
+use super::launch::{From, Launch};
 use super::source::MAX_GROUPS;
 use crate::backend::{Backend, Hint, Provide, Scratch};
 use crate::error::Error;
@@ -75,6 +75,28 @@ impl Launches {
     }
 }
 
+/// Does a device take these dispatches?
+///
+/// # Errors
+/// What is too large, in words.
+pub(super) fn within(launches: &Launches, device: &Capabilities) -> Result<(), String> {
+    let most = device.limits.max_buffer_size;
+    if launches.scratch as u64 > most {
+        return Err(format!("scratch takes {} bytes, a buffer of the device has up to {most}", launches.scratch));
+    }
+    for launch in &launches.list {
+        if launch.items > MAX_GROUPS * MAX_GROUPS {
+            return Err(format!("{} workgroups are more than one dispatch has", launch.items));
+        }
+        for binding in &launch.bindings {
+            if let From::Scratch { bytes, .. } = &binding.from {
+                fits("scratch", bytes.len() as u64, device)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A chosen variant: its dispatches, each with its kernel, and the bytes of scratch they share.
 pub(super) struct Chosen {
     pub(super) artifact: &'static Artifact,
@@ -87,12 +109,8 @@ pub(super) fn chosen<O: WgpuOp>(op: &O, device: &Capabilities, hint: Hint<'_>) -
     let unsupported = |reason| Error::Unsupported { backend: Wgpu::NAME, op: O::NAME, reason };
     let artifact = choose(op, device, hint)?.artifact;
     let Launches { list, scratch } = op.launches(artifact, device).map_err(unsupported)?;
-    fits("scratch", scratch as u64, device).map_err(unsupported)?;
     let mut stages = Vec::with_capacity(list.len());
     for launch in list {
-        if launch.items > MAX_GROUPS * MAX_GROUPS {
-            return Err(unsupported(format!("{} workgroups are more than one dispatch has", launch.items)));
-        }
         let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel);
         stages.push((kernel.ok_or_else(|| unsupported(format!("no kernel `{}`", launch.kernel)))?, launch));
     }

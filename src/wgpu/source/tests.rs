@@ -8,6 +8,7 @@ use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec
 use crate::op::{
     ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
 };
+use crate::wgpu::bind::{NOTHINGS, nothing};
 use crate::wgpu::device::Capabilities;
 use crate::wgpu::plan::WgpuOp;
 use dropless_kernels_wgsl::ARTIFACTS;
@@ -104,6 +105,7 @@ fn every_kernel_is_valid_and_within_the_limits_of_webgpu() {
         assert!(threads <= limits.max_compute_invocations_per_workgroup, "{name}: {threads} invocations");
         let most = limits.max_storage_buffers_per_shader_stage.max(parsed.artifact.size("BINDINGS"));
         assert!(bindings <= most as usize, "{name}: {bindings} bindings");
+        assert!(nothing(bindings - 1).0 < NOTHINGS, "{name}: all {bindings} operands may be empty");
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
         // Or what the variant says it needs.
