@@ -11,6 +11,8 @@ pub enum Data {
     Extreme,
     /// Indices, lengths and offsets that only the device can find to be wrong.
     Faulty,
+    /// Usual ones, but rows of a grouped GEMM are of four experts alone, and half of them of one.
+    Skewed,
 }
 
 /// A spec to test.

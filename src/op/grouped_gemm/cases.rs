@@ -108,9 +108,27 @@ fn indices() -> Vec<Case<GroupedGemmSpec>> {
         Case::usual("local_last", local(4, 1)),
         Case::usual("local_none", local(2, 0)),
         Case::usual("local_combine", GroupedGemmSpec { combine, ..local(2, 3) }),
+        skewed("mxfp4", WeightFormat::Mxfp4),
+        skewed("tiled", WeightFormat::Mxfp4Tiled),
+        skewed("bf16", WeightFormat::Dense(DType::Bf16)),
         Case::usual("faulty", GroupedGemmSpec { gather, combine, ..BASE }).on(Data::Faulty),
         Case::usual("faulty_rows", GroupedGemmSpec { gather, ..BASE }).on(Data::Faulty),
     ]
+}
+
+/// More rows of one expert than any variant takes at once, and many experts without.
+fn skewed(name: &str, weights: WeightFormat) -> Case<GroupedGemmSpec> {
+    let local = LocalExperts { first: 0, count: 32 };
+    let op = GroupedGemmSpec {
+        experts: 32,
+        local,
+        rows: 540,
+        weights,
+        gather: Some(GATHER),
+        combine: Some(COMBINE),
+        ..BASE
+    };
+    Case::usual(format!("skewed_{name}"), op).on(Data::Skewed)
 }
 
 fn shapes() -> Vec<Case<GroupedGemmSpec>> {

@@ -28,7 +28,14 @@ impl Conform for GroupedGemmSpec {
         if self.grouped {
             let owned = self.rows - random.below(self.rows / 4 + 1);
             let mut offsets = vec![0];
-            for size in random.split(owned, self.experts) {
+            let mut sizes = random.split(owned, self.experts);
+            if data == Data::Skewed {
+                sizes.fill(0);
+                for (i, size) in random.split(owned - owned / 2, 3).into_iter().chain([owned / 2]).enumerate() {
+                    sizes[(i + 1) * self.experts / 5] += size;
+                }
+            }
+            for size in sizes {
                 offsets.push(offsets.last().copied().unwrap_or(0) + size as i32);
             }
             if data == Data::Faulty {
