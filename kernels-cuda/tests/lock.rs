@@ -87,12 +87,26 @@ fn hopper_grouped_gemm_uses_its_own_instructions() {
         "griddepcontrol.wait",
     ];
     let decode = ["mma.sync.aligned.m16n8k16", "cp.async.bulk.shared", "mbarrier.try_wait"];
-    for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&"grouped_gemm") && a.exact) {
+    let stream =
+        ["mma.sync.aligned.m16n8k16", "cp.async.bulk.shared", "mbarrier.arrive.expect_tx", "griddepcontrol.wait"];
+    // Weights straight to registers, 16 bytes a lane, and the combine in a cluster.
+    let direct = [
+        "mma.sync.aligned.m16n8k16",
+        "ld.global.nc.L1::no_allocate.L2::256B.v4.u32",
+        "st.shared::cluster",
+        "griddepcontrol.wait",
+    ];
+    let rows = ["mma.sync.aligned.m16n8k16", "ld.global.nc.L1::no_allocate.L2::256B.v4.u32", "griddepcontrol.wait"];
+    for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&"grouped_gemm") && a.sm == 90) {
         let wanted = match artifact.entries {
             e if e.contains(&c"grouped_gemm_decode") => &decode[..],
+            e if e.contains(&c"grouped_gemm_stream") => &stream[..],
+            e if e.contains(&c"grouped_gemm_direct") => &direct[..],
+            e if e.contains(&c"rows_bf16_8") => &rows[..],
+            e if e.contains(&c"vector_bf16_1") => &rows[1..],
             e if e.contains(&c"grouped_gather") && artifact.pdl => &staged[..],
             e if e.contains(&c"grouped_gather") => &prefill[..],
-            _ => continue,
+            _ => panic!("{}: say here which instructions are its own", artifact.variant),
         };
         for instruction in wanted {
             assert!(artifact.ptx.contains(instruction), "{}: no {instruction}", artifact.variant);
