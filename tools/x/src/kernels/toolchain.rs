@@ -14,6 +14,13 @@ pub struct Toolchain {
     scratch: PathBuf,
 }
 
+/// A row, assembled.
+pub struct Assembled {
+    /// What `ptxas -v` said.
+    pub said: String,
+    cubin: PathBuf,
+}
+
 impl Toolchain {
     /// Installs the wheels named in `pins` unless exactly these are there already.
     pub fn install(pins: &Path) -> anyhow::Result<Toolchain> {
@@ -41,7 +48,7 @@ impl Toolchain {
 
     /// PTX of a row, as the compiler gives it. Compiled inside the crate: paths in messages and in the output are relative.
     pub fn nvcc(&self, root: &Path, table: &Table, variant: &Variant) -> anyhow::Result<String> {
-        let out = self.scratch.join("out.ptx");
+        let out = self.scratch(variant, "nvcc.ptx");
         let mut nvcc = Command::new(self.cuda.join("bin/nvcc"));
         nvcc.current_dir(root).env("PATH", self.path()?).arg("-ptx").args(&table.flags).args(variant.defines());
         nvcc.arg(format!("-arch=compute_{}", variant.arch))
@@ -53,22 +60,21 @@ impl Toolchain {
         std::fs::read_to_string(&out).with_context(|| format!("{}", out.display()))
     }
 
-    /// Assembles the PTX for its own architecture, with the old assembler too where the row promises that, and reports
-    /// registers. Fails on spills where the row forbids them, on local memory in kernels made for one architecture, and where
-    /// wgmma was serialised.
-    pub fn assemble(&self, variant: &Variant, ptx: &str) -> anyhow::Result<String> {
-        let file = self.scratch.join("assembled.ptx");
+    /// Assembles the PTX for its own architecture, with the old assembler too where the row promises that. Fails on spills where
+    /// the row forbids them, on local memory in kernels made for one architecture, and where wgmma was serialised.
+    pub fn assemble(&self, variant: &Variant, ptx: &str) -> anyhow::Result<Assembled> {
+        let file = self.scratch(variant, "ptx");
         std::fs::write(&file, ptx)?;
-        let new = self.ptxas(&self.cuda.join("bin/ptxas"), variant, &file)?;
         if variant.ptx == 80 {
-            self.ptxas(&self.oldest_ptxas, variant, &file)?;
+            self.ptxas(&self.oldest_ptxas, variant, &file, &self.scratch(variant, "oldest.cubin"))?;
         }
-        Ok(new)
+        let cubin = self.scratch(variant, "cubin");
+        let said = self.ptxas(&self.cuda.join("bin/ptxas"), variant, &file, &cubin)?;
+        Ok(Assembled { said, cubin })
     }
 
-    fn ptxas(&self, ptxas: &Path, variant: &Variant, file: &Path) -> anyhow::Result<String> {
+    fn ptxas(&self, ptxas: &Path, variant: &Variant, file: &Path, cubin: &Path) -> anyhow::Result<String> {
         let arch = format!("-arch=sm_{}", variant.arch);
-        let cubin = self.scratch.join("assembled.cubin");
         let said = run(Command::new(ptxas).args(["-v", &arch]).arg(file).arg("-o").arg(cubin))?;
         let spilled = said.lines().any(|l| l.contains("spill stores") && !l.contains(" 0 bytes spill stores"));
         ensure!(variant.spills || !spilled, "{}: registers spill\n{said}", variant.artifact());
@@ -78,9 +84,20 @@ impl Toolchain {
         if let Some(line) = (7510..=7515).find_map(|n| said.lines().find(|l| l.contains(&format!("C{n}")))) {
             bail!("{}: {line}", variant.artifact());
         }
-        let registers: Vec<&str> =
-            said.lines().filter_map(|l| l.split("Used ").nth(1)?.split(" registers").next()).collect();
-        Ok(format!("{} registers", registers.join(", ")))
+        Ok(said)
+    }
+
+    /// The instructions of an assembled row, kernel by kernel.
+    pub fn disassemble(&self, assembled: &Assembled) -> anyhow::Result<String> {
+        // It starts nvdisasm, which it looks for on the path.
+        let mut cuobjdump = Command::new(self.cuda.join("bin/cuobjdump"));
+        run(cuobjdump.env("PATH", self.path()?).arg("-sass").arg(&assembled.cubin))
+    }
+
+    /// A file of its own for each row: rows are compiled side by side.
+    fn scratch(&self, variant: &Variant, extension: &str) -> PathBuf {
+        let name = variant.artifact().replace('/', ".");
+        self.scratch.join(name).with_extension(extension)
     }
 
     /// nvcc finds its own parts beside itself; the host compiler is the system's.
