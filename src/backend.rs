@@ -112,6 +112,9 @@ pub trait Provide<O: Op>: Backend {
 pub trait Runtime: Backend {
     /// Owned memory, freed on drop.
     type Buffer: Send + Sync;
+    /// Are its grouped GEMMs faster with prepacked MXFP4 than with the published layout? A model's experts are then converted while
+    /// they are loaded.
+    const PREPACKS: bool = false;
     /// At least `bytes` bytes of unspecified content, aligned to 256.
     ///
     /// # Errors

@@ -8,9 +8,11 @@
 
 mod encode;
 mod layout;
+mod tiled;
 
 pub use encode::{Encoded, ScaleRule, encode};
-pub use layout::{Gguf, Layout, OpenAi, Tiled, check_tiled_scales, to_gguf, to_openai, to_tiled};
+pub use layout::{Gguf, Layout, OpenAi, to_gguf, to_openai};
+pub use tiled::{Tiled, check_tiled_scales, to_tiled};
 
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};

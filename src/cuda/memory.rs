@@ -43,6 +43,7 @@ impl Cuda {
 
 impl Runtime for Cuda {
     type Buffer = CudaBuffer;
+    const PREPACKS: bool = true;
 
     fn alloc(&self, bytes: usize) -> Result<CudaBuffer, Error> {
         let _entered = self.device.enter()?;

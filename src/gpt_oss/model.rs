@@ -127,7 +127,7 @@ impl<B: Replay + AllOps> Model<B> {
         options: &Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
-        let dims = Dims::new(source.config().clone(), options, weights::expert_format(source.layout()))?;
+        let dims = Dims::new(source.config().clone(), options, weights::expert_format::<B>(source.layout()))?;
         let weights = Weights::load(&*backend, source, progress)?;
         Self::with_weights(backend, dims, Arc::new(weights))
     }

@@ -143,6 +143,7 @@ impl Copied {
 
 impl Runtime for Wgpu {
     type Buffer = WgpuBuffer;
+    const PREPACKS: bool = true;
 
     fn alloc(&self, bytes: usize) -> Result<WgpuBuffer, Error> {
         use wgpu::BufferUsages as Usage;

@@ -8,7 +8,8 @@ use super::source::{Source, Stored};
 use crate::backend::{Constant, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::host::HostTensor;
+use crate::host::{HostBytes, HostTensor};
+use crate::mxfp4::{self, OpenAi, Tiled};
 use crate::op::WeightFormat;
 use crate::tensor::View;
 
@@ -74,11 +75,11 @@ pub(super) struct Weights<B: Runtime> {
     pub layers: Vec<LayerWeights<B>>,
 }
 
-/// What the experts of a layout are to the grouped GEMM.
-pub(super) fn expert_format(layout: Layout) -> WeightFormat {
+/// What the experts of a layout are to the grouped GEMM, once loaded.
+pub(super) fn expert_format<B: Runtime>(layout: Layout) -> WeightFormat {
     match layout {
-        Layout::Hf | Layout::Original => WeightFormat::Mxfp4,
-        Layout::Prepacked => WeightFormat::Mxfp4Tiled,
+        Layout::Hf | Layout::Original if !B::PREPACKS => WeightFormat::Mxfp4,
+        _ => WeightFormat::Mxfp4Tiled,
     }
 }
 
@@ -152,11 +153,28 @@ impl<B: Runtime> Loader<'_, B> {
 
     fn experts(&self, n: usize, [blocks, scales, tiles, bias]: [LayerPart; 4]) -> Result<Experts<B>, Error> {
         let typed = |part, dtype| self.typed(Part::Layer(n, part), dtype);
-        let (weight, scales) = match expert_format(self.source.layout()) {
-            WeightFormat::Mxfp4 => (typed(blocks, DType::E2m1x2)?, Some(typed(scales, DType::E8m0)?)),
-            _ => (typed(tiles, DType::U8)?, None),
+        let (weight, scales) = match (self.source.layout(), expert_format::<B>(self.source.layout())) {
+            (_, WeightFormat::Mxfp4) => (typed(blocks, DType::E2m1x2)?, Some(typed(scales, DType::E8m0)?)),
+            (Layout::Prepacked, _) => (typed(tiles, DType::U8)?, None),
+            _ => (self.prepacked(Part::Layer(n, blocks), Part::Layer(n, scales))?, None),
         };
         Ok(Experts { weight, scales, bias: typed(bias, DType::Bf16)? })
+    }
+
+    /// Blocks \[E, N, K/32, 16\] and scales \[E, N, K/32\] as tiles \[E, bytes\]. Memory stays within one tensor.
+    fn prepacked(&self, blocks: Part, scales: Part) -> Result<Constant<B>, Error> {
+        let (blocks, scales) = (self.source.part(blocks)?, self.source.part(scales)?);
+        let [experts, rows, row_blocks] = scales.shape[..] else {
+            return Err(Error::input("scales of MXFP4 experts", format!("are [E, N, K/32], got {:?}", scales.shape)));
+        };
+        let k = row_blocks.saturating_mul(mxfp4::BLOCK);
+        let (blocks, scales) = (blocks.whole(), scales.whole());
+        let (blocks, scales) = (blocks.as_slice(), scales.as_slice());
+        let each = rows.saturating_mul(row_blocks).max(1);
+        let pairs = blocks.chunks(each.saturating_mul(16)).zip(scales.chunks(each));
+        let tiles = pairs.map(|(blocks, scales)| Ok(mxfp4::to_tiled(&OpenAi::new(blocks, scales, rows, k)?).into()));
+        let tiles = tiles.collect::<Result<Vec<HostBytes>, Error>>()?;
+        Constant::of_pieces(self.backend, DType::U8, &[experts, Tiled::bytes(rows, k)], &tiles)
     }
 
     fn kv_scales(&self, n: usize) -> Result<Option<[Constant<B>; 2]>, Error> {
