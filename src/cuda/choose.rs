@@ -66,8 +66,8 @@ impl Cuda {
     }
 }
 
-/// The first variant of the tile table that suits `op`, without measurements, and may run it `op` on a device whose driver understands PTX `ptx_version` (times
-/// ten); with a forced variant, that one, if it is legal at all.
+/// The first variant of the tile table that suits `op`, without measurements, and may run it on `device`, whose driver understands
+/// PTX `ptx_version` (times ten); with a forced variant, that one, if it is legal at all.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with every variant and its reason, one a line.

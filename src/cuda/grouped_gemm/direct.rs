@@ -65,7 +65,7 @@ impl<'a> Direct<'a> {
     /// # Errors
     /// Why it is not chosen, in words.
     pub(super) fn suits(self) -> Result<(), String> {
-        Err("not chosen: not measured yet".into())
+        Err("not chosen: no device has verified it yet".into())
     }
 
     /// Parts of tiles, the rows of `a`, and where they are combined those of a cluster's results.

@@ -1,14 +1,15 @@
 //! The wgmma variants of compute capability 9.0, for many rows an expert: a pass that gathers, the kernel, a pass that combines.
 //! Weights are prepacked MXFP4 or dense.
 
+mod maps;
+mod suits;
+
 use crate::backend::params::grouped_gemm::Params;
-use crate::backend::{DeviceInfo, Hint};
 use crate::cuda::plan::Plan;
-use crate::cuda::tensor_map::{Swizzle, TensorMap};
+use crate::cuda::tensor_map::TensorMap;
 use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::mxfp4::Tiled;
 use crate::op::{Epilogue, GateUp, GroupedGemmArgs, GroupedGemmSpec, WeightFormat};
 use bytemuck::{Pod, Zeroable};
 use dropless_kernels_cuda::Artifact;
@@ -58,17 +59,6 @@ const MOST_SHARED: u32 = 232_448;
 const GATHER_PIECES: usize = 4;
 /// Most blocks a multiprocessor of the pass that gathers.
 const GATHER_BLOCKS: usize = 4;
-/// Rows of the tiles that take any number.
-const LARGEST: u32 = 192;
-/// Of dense weights: fewest rows an expert for wgmma, and most for the smaller tiles.
-const DENSE_LEAST: usize = 8;
-const DENSE_FEW: usize = 64;
-/// Weight rows of the tiles for linear layers, which have more rows of `a` than the smaller tiles are for.
-const LINEAR: u32 = 128;
-/// Fewest tiles, as a part of the multiprocessors: of experts, of a linear layer.
-const LEAST_GROUPED: usize = 4;
-const LEAST_LINEAR: usize = 6;
-
 /// A variant of this kind.
 #[derive(Clone, Copy)]
 pub(super) struct Prefill<'a> {
@@ -100,39 +90,6 @@ impl<'a> Prefill<'a> {
         }
         if op.combine.is_none() && op.d != DType::F32 && op.d != op.a {
             return Err(format!("stores f32 or the type of `a`, `d` is {}", op.d));
-        }
-        Ok(())
-    }
-
-    /// Small tiles have more stages in the same memory; large ones read or convert a weight for more rows. Where they do not
-    /// occupy the device, dense weights are better off with a variant that splits K. Measured on an H200.
-    ///
-    /// # Errors
-    /// Why another one does, in words.
-    pub(super) fn suits(self, op: &GroupedGemmSpec, device: &DeviceInfo, hint: Hint<'_>) -> Result<(), String> {
-        let each = super::rows_each(op, hint);
-        let most = match (self.artifact.block_m, self.dense) {
-            (LARGEST, _) => usize::MAX,
-            (_, true) => DENSE_FEW,
-            (block_m, false) => block_m as usize,
-        };
-        if each > most {
-            return Err(format!("is for up to {most} rows an expert, these are {each}"));
-        }
-        if !self.dense {
-            return Ok(());
-        }
-        if each < DENSE_LEAST {
-            return Err(format!("is for {DENSE_LEAST} rows an expert or more, these are {each}"));
-        }
-        if self.artifact.block_n == LINEAR {
-            linear(op, each, device)?;
-        }
-        let row_tiles = op.rows.min(op.local.count) * each.div_ceil(self.artifact.block_m as usize);
-        let tiles = row_tiles * op.n.div_ceil(self.artifact.block_n as usize);
-        let least = if op.grouped { LEAST_GROUPED } else { LEAST_LINEAR };
-        if tiles < device.units as usize / least {
-            return Err(format!("has {tiles} tiles for {} multiprocessors", device.units));
         }
         Ok(())
     }
@@ -195,71 +152,6 @@ impl<'a> Prefill<'a> {
         let finish = self.artifact.entries.len() - 1;
         plan.record_with(finish, [super::finish_blocks(op, self.artifact, device), 1, 1], 0, stream, &p)
     }
-
-    fn params(
-        self,
-        op: &GroupedGemmSpec,
-        args: &GroupedGemmArgs<'_, Cuda>,
-        p: Params,
-        scratch: u64,
-    ) -> Result<Sm90Params, Error> {
-        let mut params = Sm90Params { p, gathered: scratch, ..Sm90Params::zeroed() };
-        let (d, d_row) = (*args.d.mem(), args.d.info().row_stride * op.d.bytes());
-        let d_aligned = op.combine.is_some() || (d.is_multiple_of(16) && d_row.is_multiple_of(16));
-        let a_aligned = op.gather.is_some() || p.a_aligned != 0;
-        // Without rows or weights no tile reads a map, and there may be nothing to describe.
-        if op.rows == 0 || op.local.count == 0 || !(a_aligned && d_aligned && p.w_aligned != 0) {
-            return Ok(params);
-        }
-        params.in_place = 1;
-        let (base, stride) = match op.gather {
-            Some(_) => (scratch, op.k),
-            None => (*args.a.mem(), args.a.info().row_stride),
-        };
-        let Artifact { block_m, block_k, .. } = *self.artifact;
-        // A box has the steps of a stage. Where K is no multiple of a step, its last one must be cut off: a copy for each.
-        let (step, whole) = (STEP_K as usize, op.k.is_multiple_of(STEP_K as usize));
-        let (dims, steps) =
-            if whole { ([step, op.rows, op.k / step], block_k / STEP_K) } else { ([op.k, op.rows, 1], 1) };
-        params.whole_steps = whole.into();
-        for (map, rows) in params.a.iter_mut().zip((GRANULE..=block_m).step_by(GRANULE as usize)) {
-            let shape_of_box = [STEP_K, rows, steps];
-            *map = TensorMap::new(base, op.a, dims, [2 * stride, 2 * step], shape_of_box, Swizzle::Bytes128)?;
-        }
-        params.w = self.weights(op, *args.w.mem())?;
-        Ok(params)
-    }
-
-    /// Of the rows that the main kernel stores, in boxes of the height of a part: staged_sm90.cuh. Rows are counted twice, from
-    /// as many before the first on, so that a box can end at any row: what lies past it is cut off.
-    fn results(self, op: &GroupedGemmSpec, base: u64, stride: usize, dtype: DType) -> Result<TensorMap, Error> {
-        let columns = if op.n_out() == op.n { GROUP_ROWS } else { GROUP_ROWS / 2 };
-        let (bytes, part) = (dtype.bytes() as u32, 32 * self.artifact.block_m);
-        let (height, width) = (part / (bytes * columns), columns.min(128 / bytes));
-        let swizzle = if width * bytes == 128 { Swizzle::Bytes128 } else { Swizzle::Bytes64 };
-        let pitch = stride * dtype.bytes();
-        let base = base.wrapping_sub(u64::from(height) * pitch as u64);
-        let dims = [op.n_out(), height as usize, op.rows.saturating_add(1)];
-        TensorMap::new(base, dtype, dims, [pitch, pitch], [width, height, 1], swizzle)
-    }
-
-    fn weights(self, op: &GroupedGemmSpec, base: u64) -> Result<TensorMap, Error> {
-        let Artifact { block_n, block_k, .. } = *self.artifact;
-        if self.dense {
-            let (dims, strides) = ([op.k, op.n, op.local.count], [2 * op.k, 2 * op.k * op.n]);
-            return TensorMap::new(base, op.a, dims, strides, [STEP_K, block_n, 1], Swizzle::Bytes128);
-        }
-        let (tile, row_tiles) = (TILE_BYTES as usize, op.n.div_ceil(TILE_ROWS as usize));
-        let k_tiles = op.k.div_ceil(STEP_K as usize);
-        TensorMap::new(
-            base,
-            DType::U8,
-            [tile / 4, k_tiles, row_tiles, op.local.count],
-            [tile, tile * k_tiles, Tiled::bytes(op.n, op.k)],
-            [TILE_BYTES / 4, block_k / STEP_K, block_n / TILE_ROWS, 1],
-            Swizzle::None,
-        )
-    }
 }
 
 /// # Errors
@@ -278,26 +170,6 @@ fn dense(op: &GroupedGemmSpec) -> Result<(), String> {
     }
 }
 
-/// One group, where tiles of fewer weight rows leave less of the device idle in the last round than the larger ones. Measured on
-/// an H200 from 64 to 8192 rows.
-///
-/// # Errors
-/// Why another variant does, in words.
-fn linear(op: &GroupedGemmSpec, each: usize, device: &DeviceInfo) -> Result<(), String> {
-    if op.grouped || each <= DENSE_FEW {
-        return Err(format!("is for linear layers of more than {DENSE_FEW} rows"));
-    }
-    let rounds = |rows: u32| {
-        let tiles = op.n.div_ceil(rows as usize) * each.div_ceil(LARGEST as usize);
-        tiles.div_ceil(device.units.max(1) as usize)
-    };
-    let (small, large) = (rounds(LINEAR), rounds(LARGEST));
-    if small * LINEAR as usize >= large * LARGEST as usize {
-        return Err(format!("takes {small} rounds of tiles, one of {LARGEST} weight rows {large}"));
-    }
-    Ok(())
-}
-
 /// Bytes of the gathered rows, a multiple of 256.
 fn gathered_bytes(op: &GroupedGemmSpec) -> usize {
     match op.gather {
@@ -309,7 +181,7 @@ fn gathered_bytes(op: &GroupedGemmSpec) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Arch;
+    use crate::backend::{Arch, DeviceInfo, Hint};
     use crate::cuda::choose::choose;
     use crate::op::{LocalExperts, Swiglu};
 
