@@ -111,7 +111,7 @@ static PAIR_BITS: [[u32; 256]; 4] = {
         while bit < 4 {
             let place = PLACES[register][3 - bit];
             all[register][pair] |=
-                (pair as u32 >> bit & 1) << place | (pair as u32 >> (4 + bit) & 1) << (place + 16) % 32;
+                (pair as u32 >> bit & 1) << place | (pair as u32 >> (4 + bit) & 1) << ((place + 16) % 32);
             bit += 1;
         }
         i += 1;
