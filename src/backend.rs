@@ -98,7 +98,8 @@ pub trait Provide<O: Op>: Backend {
     /// Records launches and nothing else: no device allocation, no synchronisation, no readback.
     ///
     /// # Errors
-    /// [`Error::Device`] where the driver refuses a launch.
+    /// [`Error::Spec`], [`Error::Input`] or [`Error::Unsupported`] where the variant does not take an operand's address or strides (nothing
+    /// was recorded), [`Error::Device`] where the driver refuses a launch.
     fn enqueue(
         &self,
         plan: &Self::Plan,

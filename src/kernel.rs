@@ -43,7 +43,8 @@ impl<O: Op, B: Provide<O>> Kernel<O, B> {
     /// Validates the operands and records the launches.
     ///
     /// # Errors
-    /// [`Error::Spec`] where an operand does not fit (nothing was recorded), [`Error::Device`] from the driver.
+    /// [`Error::Spec`] where an operand does not fit the spec, or scratch its alignment; [`Error::Input`] and [`Error::Unsupported`] where
+    /// its address or strides are nothing that the variant takes. Nothing was recorded then. [`Error::Device`] from the driver.
     pub fn enqueue(
         &self,
         backend: &B,

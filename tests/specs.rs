@@ -1,10 +1,12 @@
-//! Specs of any size: whatever the numbers are, `check`, `operands` and `work` answer.
+//! Specs of any size: whatever the numbers are, `check`, `operands`, `work` and `explain` answer.
 
+use dropless::backend::Arch;
+use dropless::devices::known::{KNOWN, Known};
 use dropless::op::flash_attn::{KvIndex, Lse, Mask, Window};
 use dropless::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
 use dropless::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless::op::*;
-use dropless::{DType, Op};
+use dropless::{Cuda, DType, Explain, Hint, Hip, Op, Wgpu};
 use proptest::prelude::*;
 
 /// None, few, more than i32 counts, more than there are addresses.
@@ -17,11 +19,27 @@ fn sizes<const N: usize>() -> impl Strategy<Value = [usize; N]> {
 }
 
 /// A spec that passes asks for operands that can be addressed; one that does not names what is wrong.
-fn answers<O: Op>(op: O) -> Result<(), TestCaseError> {
+fn answers<O: Op>(op: O) -> Result<(), TestCaseError>
+where
+    Cuda: Explain<O>,
+    Hip: Explain<O>,
+    Wgpu: Explain<O>,
+{
     let (operands, _) = (op.operands(), op.work());
     match op.check() {
         Ok(()) => prop_assert!(operands.iter().all(|o| o.shape.checked_len().is_some()), "{op:?}"),
         Err(e) => prop_assert!(!e.operand.is_empty() && e.op == O::NAME, "{op:?}: {e}"),
+    }
+    for rows in [None, Some(0), Some(1 << 33), Some(usize::MAX)] {
+        let hint = Hint { rows, ..Hint::default() };
+        for device in KNOWN.iter().map(Known::info) {
+            let told = match device.arch {
+                Arch::Sm(_) => Cuda::explain(&op, &device, hint),
+                Arch::Gfx(_) => Hip::explain(&op, &device, hint),
+                _ => Wgpu::explain(&op, &device, hint),
+            };
+            prop_assert!(told.is_ok() || !told.unwrap_err().to_string().is_empty(), "{op:?}");
+        }
     }
     Ok(())
 }
@@ -132,5 +150,18 @@ proptest! {
         let visible = |r: usize| (0..k_len).filter(|j| op.mask.visible((k_len + r) as i64 - q_len as i64, *j as i64)).count();
         let pairs: usize = (0..q_len).map(visible).sum();
         prop_assert_eq!(op.work().flops, (pairs * 4 * 4 * 64) as u64);
+    }
+}
+
+/// What no random spec may be: one that real kernels take.
+#[test]
+fn hints_of_any_size() {
+    let bf16 = DType::Bf16;
+    let linear = GroupedGemmSpec::linear(64, 5120, 2880, bf16, bf16, Some(bf16), bf16);
+    let local = LocalExperts { first: 0, count: 32 };
+    let grouped = GroupedGemmSpec { experts: 32, local, grouped: true, rows: 256, n: 5760, ..linear };
+    answers(linear).unwrap();
+    for weights in [WeightFormat::Mxfp4, WeightFormat::Mxfp4Tiled, WeightFormat::Dense(bf16)] {
+        answers(GroupedGemmSpec { weights, ..grouped }).unwrap();
     }
 }

@@ -82,6 +82,7 @@ impl<V: Variant> Choice<V> {
 /// [`Error::Unsupported`] with every variant and its reason, one a line; of a forced one its own.
 pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> Result<Choice<J::Variant>, Error> {
     refuse_all(judge, op)?;
+    let hint = within_i32(hint);
     let tuned = tuned(judge, op, hint);
     let mut rejected = Vec::new();
     for artifact in judge.variants() {
@@ -111,6 +112,7 @@ pub(crate) fn choose<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> R
 pub(crate) fn explain<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> Result<Explanation, Error> {
     op.check()?;
     refuse_all(judge, op)?;
+    let hint = within_i32(hint);
     let tuned = tuned(judge, op, hint);
     let mut explanation = Explanation { class: judge.class(op, hint), ..Explanation::default() };
     for artifact in judge.variants() {
@@ -127,6 +129,11 @@ pub(crate) fn explain<O: Op, J: Judge<O>>(judge: &J, op: &O, hint: Hint<'_>) -> 
         explanation.rejected.push(Rejected { variant: artifact.name(), reason });
     }
     Ok(explanation)
+}
+
+/// With no more rows than any spec has, so that costs do not overflow.
+fn within_i32(hint: Hint<'_>) -> Hint<'_> {
+    Hint { rows: hint.rows.map(|rows| rows.min(i32::MAX as usize)), ..hint }
 }
 
 /// May this variant run, and should it? `tuned` may.

@@ -11,8 +11,9 @@ pub(crate) mod rms_norm;
 pub(crate) mod rope;
 pub(crate) mod swiglu;
 
-use super::Backend;
+use super::{Backend, Scratch};
 use crate::dtype::DType;
+use crate::error::{Error, SpecError};
 use crate::tensor::{View, ViewInfo, ViewMut};
 use bytemuck::{Pod, Zeroable};
 
@@ -80,6 +81,18 @@ pub(crate) fn address<B: Addressed>(view: &Option<ViewMut<'_, B>>) -> u64 {
 /// Address of an input, null where there is none.
 pub(crate) fn pointer<B: Addressed>(view: &Option<View<'_, B>>) -> u64 {
     view.as_ref().map_or(0, |v| *v.mem())
+}
+
+/// Kernels read and write scratch 16 bytes at a time, and their parts of it begin at multiples of its alignment.
+///
+/// # Errors
+/// Where scratch that is needed is not aligned.
+pub(crate) fn check_scratch(op: &'static str, scratch: Scratch, at: u64) -> Result<(), Error> {
+    if scratch.bytes == 0 || at.is_multiple_of(scratch.align.max(1) as u64) {
+        return Ok(());
+    }
+    let want = format!("aligned to {} bytes", scratch.align);
+    Err(Error::Spec(SpecError { op, operand: "scratch", want, got: format!("address {at:#x}") }))
 }
 
 /// What kernels for plain caches say of others.

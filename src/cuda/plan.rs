@@ -3,7 +3,8 @@
 use super::driver::{Device, Function, Launch};
 use super::{Cuda, Stream};
 use crate::backend::choose::choose;
-use crate::backend::{Class, DeviceInfo, Hint, Provide, Scratch};
+use crate::backend::params::check_scratch;
+use crate::backend::{Backend, Class, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::Op;
 use crate::tensor::ViewMut;
@@ -79,7 +80,7 @@ pub struct Plan<O> {
     device: Arc<Device>,
 }
 
-impl<O> Plan<O> {
+impl<O: Op> Plan<O> {
     pub(super) fn info(&self) -> &DeviceInfo {
         self.device.info()
     }
@@ -122,7 +123,10 @@ impl<O> Plan<O> {
         }
         // Kernels stride over the grid in x, which may be cut; y and z are used only where they are small.
         let grid = [grid[0].min(i32::MAX as usize) as u32, grid[1] as u32, grid[2] as u32];
-        let Some(function) = self.functions.get(index) else { return Ok(()) };
+        let Some(function) = self.functions.get(index) else {
+            let reason = format!("variant {} has no kernel {index}", self.artifact.variant);
+            return Err(Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason });
+        };
         let Shape { shared, cluster, overlap } = *shape;
         let launch = Launch { grid, threads: 32 * self.artifact.warps, shared, cluster, overlap };
         self.device.launch(*function, launch, stream, params)
@@ -182,6 +186,7 @@ impl<O: CudaOp> Provide<O> for Cuda {
     ) -> Result<(), Error> {
         // For whatever a launch asks the driver for: descriptors of the copy engine are made in a context too.
         let _entered = plan.device.enter()?;
+        check_scratch(O::NAME, <Self as Provide<O>>::scratch(plan), *scratch.mem())?;
         O::launch(plan, args, *scratch.mem(), queue)
     }
 }

@@ -5,6 +5,7 @@ use super::{Hip, Stream};
 use crate::backend::DeviceInfo;
 use crate::backend::params::moe::{Blocks, Combine, Dispatch, Permute, Route};
 use crate::error::Error;
+use crate::op::Op;
 use crate::op::moe::{
     CombineArgs, CombineSpec, DispatchArgs, DispatchSpec, PermuteArgs, PermuteSpec, RouteArgs, RouteSpec, SortArgs,
     SortSpec,
@@ -22,7 +23,7 @@ fn blocks(artifact: &Artifact) -> Blocks {
     Blocks { launches: artifact.entries.len(), warps: artifact.warps, block_m: artifact.block_m, cluster: 1 }
 }
 
-fn record<O>(plan: &Plan<O>, op: &SortSpec, stream: &Stream<'_>, params: &Dispatch) -> Result<(), Error> {
+fn record<O: Op>(plan: &Plan<O>, op: &SortSpec, stream: &Stream<'_>, params: &Dispatch) -> Result<(), Error> {
     let grid = [blocks(plan.artifact).count(op, plan.info()), 1];
     (0..plan.artifact.entries.len()).try_for_each(|kernel| plan.record(kernel, grid, stream, params))
 }

@@ -4,6 +4,7 @@ use super::choose::{choose_here, code};
 use super::driver::{Device, Function, Launch};
 use super::rtc;
 use super::{Hip, Stream};
+use crate::backend::params::check_scratch;
 use crate::backend::{Backend, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::Op;
@@ -83,7 +84,7 @@ fn threads(artifact: &Artifact) -> u32 {
     32 * artifact.warps.max(1)
 }
 
-impl<O> Plan<O> {
+impl<O: Op> Plan<O> {
     pub(super) fn info(&self) -> &DeviceInfo {
         self.device.info()
     }
@@ -101,7 +102,10 @@ impl<O> Plan<O> {
         }
         // Kernels stride over the grid in x, which may be cut, or their op keeps to `most_blocks`; y is small.
         let grid = [grid[0].min(most_blocks(self.artifact)) as u32, grid[1] as u32, 1];
-        let Some(function) = self.functions.get(index) else { return Ok(()) };
+        let Some(function) = self.functions.get(index) else {
+            let reason = format!("variant {} has no kernel {index}", self.artifact.variant);
+            return Err(Error::Unsupported { backend: Hip::NAME, op: O::NAME, reason });
+        };
         let launch = Launch { grid, threads: threads(self.artifact), shared: self.shared };
         self.device.launch(*function, launch, stream, params)
     }
@@ -137,6 +141,7 @@ impl<O: HipOp> Provide<O> for Hip {
         queue: &mut Stream<'_>,
     ) -> Result<(), Error> {
         let _entered = plan.device.enter()?;
+        check_scratch(O::NAME, <Self as Provide<O>>::scratch(plan), *scratch.mem())?;
         O::launch(plan, args, *scratch.mem(), queue)
     }
 }

@@ -39,7 +39,7 @@ pub struct FlashAttnSpec {
     pub q_heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Elements of a head. Accelerated backends take 64 and 128.
+    /// Elements of a head. Matrix units take 64 and 128, plain kernels any up to 256, slowly.
     pub head_dim: usize,
     /// Type of `q`.
     pub q: DType,

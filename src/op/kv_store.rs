@@ -15,7 +15,7 @@ pub enum KvStore {
     Paged {
         /// Pages in the cache.
         pages: usize,
-        /// Tokens a page. Accelerated backends take powers of two from 8 to 256.
+        /// Tokens a page. Matrix units take powers of two from 8 on, plain kernels any number, slowly.
         page_size: usize,
         /// Order of the dimensions inside a page.
         layout: PageLayout,
