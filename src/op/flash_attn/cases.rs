@@ -93,6 +93,14 @@ fn masks_and_sinks() -> Vec<Case<FlashAttnSpec>> {
     let paged_tiles = FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages: 22 }, ..tiles };
     cases.push(Case::usual("tiles_window_paged", paged_tiles));
     cases.push(Case::usual("tiles_paged", FlashAttnSpec { mask: Mask::Causal, ..paged_tiles }));
+    // Sequences of several large pages.
+    for (page_size, head_dim) in [(64, 128), (128, 64), (256, 64)] {
+        let pages = 350usize.div_ceil(page_size);
+        let store = KvStore::Paged { pages: 4 * pages + 3, page_size, layout: PageLayout::Hnd };
+        let index = KvIndex::BlockTable { max_pages: pages };
+        let op = FlashAttnSpec { mask: Mask::Causal, q_heads: 2, head_dim, store, index, ..tiles };
+        cases.push(Case::usual(format!("tiles_paged_{page_size}_dim_{head_dim}"), op));
+    }
     cases
 }
 
@@ -134,6 +142,12 @@ fn types_and_shapes() -> Vec<Case<FlashAttnSpec>> {
     let decode = FlashAttnSpec { max_q_len: 1, q_tokens: 5, ..paged(16, PageLayout::Nhd, true) };
     cases.push(Case::usual("decode", decode));
     cases.push(Case::usual("decode_window", FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(8)), ..decode }));
+    for (dtype, head_dim) in [(DType::Bf16, 128), (DType::F16, 64), (DType::F16, 128)] {
+        let op = FlashAttnSpec { q: dtype, kv: dtype, out: dtype, head_dim, ..decode };
+        let window = FlashAttnSpec { mask: Mask::Sliding(Window::VisibleKeys(8)), ..op };
+        cases.push(Case::usual(format!("decode_{dtype}_{head_dim}"), op));
+        cases.push(Case::usual(format!("decode_{dtype}_{head_dim}_window"), window));
+    }
     for splits in [1, 3, 100] {
         let op = FlashAttnSpec { splits: Some(splits), ..decode };
         cases.push(Case::usual(format!("decode_splits_{splits}"), op));
