@@ -121,8 +121,8 @@ impl<B: Timing + AllOps> Runner<'_, B> {
             What::Bf16(preset) => self.bf16(preset, tokens),
             What::Dispatch(preset) => self.dispatch(preset, tokens),
             What::Linear { n, k } => self.linear(tokens, n, k),
-            What::Prefill { window, head_dim, keys, cache } => {
-                self.prefill(tokens, keys.unwrap_or(tokens), window, head_dim, cache)
+            What::Prefill { window, head_dim, keys, page, cache } => {
+                self.prefill(tokens, keys.unwrap_or(tokens), window, head_dim, page, cache)
             }
             What::Decode { window, kv, page, cache } => self.decode(tokens, window, kv, page, cache),
         }

@@ -52,6 +52,25 @@ pub(super) fn spec(
     }
 }
 
+/// One sequence's keys contiguous, or in pages of `page`.
+pub(super) fn stored(one: FlashAttnSpec, page: Option<usize>) -> FlashAttnSpec {
+    let (sequences, keys) = (one.sequences, one.max_k_len);
+    match page {
+        None => FlashAttnSpec { store: KvStore::Packed { tokens: sequences * keys }, ..one },
+        Some(page_size) => {
+            let max_pages = keys.div_ceil(page_size);
+            let store = KvStore::Paged { pages: sequences * max_pages, page_size, layout: PageLayout::Nhd };
+            FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }
+        }
+    }
+}
+
+/// Where a sequence's first `count` keys are whose pages are these.
+fn slots_of(pages: &[i32], page: usize, count: usize) -> Vec<Range<usize>> {
+    let firsts = pages.iter().map(|p| *p as usize * page).enumerate().take(count.div_ceil(page));
+    firsts.map(|(i, at)| at..at + page.min(count - i * page)).collect()
+}
+
 /// A query that is checked: its row of q and out, and the slots of the keys up to its own position.
 struct Checked {
     row: usize,
@@ -59,29 +78,37 @@ struct Checked {
 }
 
 impl<B: Timing + AllOps> Runner<'_, B> {
-    /// Attention of the last `tokens` of one sequence of `keys`.
+    /// Attention of the last `tokens` of one sequence of `keys`, in pages of `page` or contiguous.
     pub(super) fn prefill(
         &mut self,
         tokens: usize,
         keys: usize,
         window: Option<usize>,
         dim: usize,
+        page: Option<usize>,
         cache: DType,
     ) -> Result<Measured, Error> {
-        let spec =
-            FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec(1, tokens, keys, dim, window, cache) };
+        let spec = stored(spec(1, tokens, keys, dim, window, cache), page);
         let sets = self.sets(spec.work().bytes as usize);
         let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
         let ints = |values: &[i32]| Slot::of(self.backend, &[HostTensor::from_i32(&[values.len()], values)?]);
-        let kv = [keys, HEADS.1, dim];
+        let kv = spec.store.shapes(HEADS.1, dim).0;
         let cached = Pattern::normals(cache, 1.0, &mut self.random)?;
         let k = Slot::filled(self.backend, cache, &kv, sets, &cached)?;
         let v = Slot::filled(self.backend, cache, &kv, sets, &cached)?;
-        let mut index = vec![("k_start", ints(&[0])?), ("k_len", ints(&[keys as i32])?)];
+        let mut order: Vec<i32> = (0..keys.div_ceil(page.unwrap_or(keys)) as i32).collect();
+        self.random.shuffle(&mut order);
+        let mut index = vec![("k_len", ints(&[keys as i32])?)];
+        index.push(match page {
+            None => ("k_start", ints(&[0])?),
+            Some(_) => {
+                let table = HostTensor::from_i32(&[1, order.len()], &order)?;
+                ("block_table", Slot::of(self.backend, std::slice::from_ref(&table))?)
+            }
+        });
         index.extend(self.scales(&spec)?);
-        let seen = |t: usize| 0..keys - tokens + t + 1;
-        let checked =
-            sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: std::iter::once(seen(t)).collect() });
+        let seen = |t: usize| slots_of(&order, page.unwrap_or(keys), keys - tokens + t + 1);
+        let checked = sample(tokens, CHECKED).into_iter().map(|t| Checked { row: t, keys: seen(t) });
         self.attention(spec, sets, &numbers, (k, v), index, &checked.collect::<Vec<_>>())
     }
 
@@ -121,8 +148,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                 let tables = order.chunks_exact(batch * max_pages).map(|table| ints(&[batch, max_pages], table));
                 index.push(("block_table", Slot::of(self.backend, &tables.collect::<Result<Vec<_>, _>>()?)?));
                 for c in &mut checked {
-                    let pages = order[c.row * max_pages..(c.row + 1) * max_pages].iter().map(|p| *p as usize * page);
-                    c.keys.extend(pages.enumerate().map(|(i, at)| at..at + page.min(kv - i * page)));
+                    c.keys = slots_of(&order[c.row * max_pages..(c.row + 1) * max_pages], page, kv);
                 }
                 let store = KvStore::Paged { pages, page_size: page, layout: PageLayout::Nhd };
                 FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }

@@ -51,9 +51,9 @@ pub(super) enum What {
     Dispatch(Preset),
     /// bf16 linear layer: columns, contraction length.
     Linear { n: usize, k: usize },
-    /// Causal attention of one sequence of `keys`, or as long as it has queries; the queries are its last ones. The cache has that
-    /// type.
-    Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize>, cache: DType },
+    /// Causal attention of one sequence of `keys`, or as long as it has queries; the queries are its last ones. Keys are in pages of
+    /// `page` or contiguous, in a cache of that type.
+    Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize>, page: Option<usize>, cache: DType },
     /// One query for each of `tokens` sequences of `kv` keys, in pages of `page` or contiguous, in a cache of that type.
     Decode { window: Option<usize>, kv: usize, page: Option<usize>, cache: DType },
 }
@@ -171,7 +171,8 @@ fn dense() -> Vec<Case> {
 
 fn attention() -> Vec<Case> {
     let new = |case: String, tokens: &[usize], what| Case { op: "flash_attn", case, tokens: tokens.to_vec(), what };
-    let prefill = |window, head_dim, cache| What::Prefill { window, head_dim, keys: None, cache };
+    let prefill = |window, head_dim, cache| What::Prefill { window, head_dim, keys: None, page: None, cache };
+    let pages = |keys, page| What::Prefill { window: None, head_dim: 64, keys, page: Some(page), cache: DType::Bf16 };
     let decode = |window, kv, page, cache| What::Decode { window, kv, page, cache };
     let lengths = [1024, 4096, 16384];
     let mut all = vec![
@@ -180,14 +181,18 @@ fn attention() -> Vec<Case> {
         new("prefill full hd128".into(), &[16384], prefill(None, 128, DType::Bf16)),
         new("prefill f8e4m3".into(), &[4096], prefill(None, 64, DType::F8E4m3)),
     ];
-    let last = What::Prefill { window: None, head_dim: 64, keys: Some(8192), cache: DType::Bf16 };
+    let last = What::Prefill { window: None, head_dim: 64, keys: Some(8192), page: None, cache: DType::Bf16 };
     all.push(new("prefill last 4096 of kv8192".into(), &[4096], last));
+    all.push(new("prefill last 4096 of kv8192 page16".into(), &[4096], pages(Some(8192), 16)));
+    all.push(new("prefill full page64".into(), &[4096], pages(None, 64)));
     let batches: [(usize, &[usize]); 4] = [(1024, &[1, 64]), (8192, &[1, 8, 64]), (32768, &[1, 64]), (131_072, &[1])];
     for (kv, tokens) in batches {
         all.push(new(format!("decode full kv{kv}"), tokens, decode(None, kv, None, DType::Bf16)));
     }
-    let paged = decode(None, 8192, Some(16), DType::Bf16);
-    all.push(new("decode full kv8192 page16".into(), &[1, 64], paged));
+    for page in [16, 64, 256] {
+        let paged = decode(None, 8192, Some(page), DType::Bf16);
+        all.push(new(format!("decode full kv8192 page{page}"), &[1, 64], paged));
+    }
     all.push(new("decode window128".into(), &[1, 8, 64], decode(Some(128), 8192, None, DType::Bf16)));
     for kv in [8192, 32768] {
         let case = format!("decode f8e4m3 {kv}");
@@ -212,7 +217,15 @@ mod tests {
         let one = Select { presets: vec!["gpt-oss-20b".into()], tokens: vec![7], ..ops("moe_mlp1") };
         assert_eq!(names(&one), ["moe_mlp1 20b [7]"]);
         let decode = Select { cases: vec!["kv8192".into()], tokens: vec![64], ..Select::default() };
-        assert_eq!(names(&decode), ["flash_attn decode full kv8192 [64]", "flash_attn decode full kv8192 page16 [64]"]);
+        assert_eq!(
+            names(&decode),
+            [
+                "flash_attn decode full kv8192 [64]",
+                "flash_attn decode full kv8192 page16 [64]",
+                "flash_attn decode full kv8192 page64 [64]",
+                "flash_attn decode full kv8192 page256 [64]"
+            ]
+        );
         let tiny = Select { presets: vec!["tiny".into()], ..Select::default() };
         assert!(names(&tiny).iter().all(|n| n.contains("tiny") || n.contains("E8 k4")), "{:?}", names(&tiny));
     }

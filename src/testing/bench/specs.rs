@@ -5,7 +5,7 @@ use super::catalog::{self, Case, Select, Unknown, What};
 use super::dense::{bf16, bf16_work, linear};
 use super::moe::{self, Part, mlp1, mlp2};
 use super::routing::{self, Skew, expected_touched};
-use crate::op::{AnySpec, FlashAttnSpec, KvIndex, KvStore, Op, PageLayout, WeightFormat, Work};
+use crate::op::{AnySpec, FlashAttnSpec, Op, WeightFormat, Work};
 
 /// A row's specs, in the order they run.
 #[derive(Clone, Debug)]
@@ -76,21 +76,12 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
             let spec = linear(tokens, n, k);
             (vec![gemm(spec)], spec.work())
         }
-        What::Prefill { window, head_dim, keys, cache } => {
-            let keys = keys.unwrap_or(tokens);
-            let spec = attention::spec(1, tokens, keys, head_dim, window, cache);
-            attention(FlashAttnSpec { store: KvStore::Packed { tokens: keys }, ..spec })
+        What::Prefill { window, head_dim, keys, page, cache } => {
+            let spec = attention::spec(1, tokens, keys.unwrap_or(tokens), head_dim, window, cache);
+            attention(attention::stored(spec, page))
         }
         What::Decode { window, kv, page, cache } => {
-            let one = attention::spec(tokens, 1, kv, 64, window, cache);
-            attention(match page {
-                None => FlashAttnSpec { store: KvStore::Packed { tokens: tokens * kv }, ..one },
-                Some(page_size) => {
-                    let max_pages = kv.div_ceil(page_size);
-                    let store = KvStore::Paged { pages: tokens * max_pages, page_size, layout: PageLayout::Nhd };
-                    FlashAttnSpec { store, index: KvIndex::BlockTable { max_pages }, ..one }
-                }
-            })
+            attention(attention::stored(attention::spec(tokens, 1, kv, 64, window, cache), page))
         }
     }
 }
