@@ -116,9 +116,9 @@ fn batches_of_the_model() {
     assert_eq!(next, want_next);
 }
 
-/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+/// A sequence's attention is the same bits beside any neighbours, and with `splits` in a batch of any size.
 #[test]
-fn decoding_is_batch_invariant() {
+fn attention_is_batch_invariant() {
     let Some(cuda) = device() else { return };
     assert_eq!(conform::batch_invariant(&cuda).unwrap(), Vec::<String>::new());
 }

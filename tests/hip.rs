@@ -112,9 +112,9 @@ fn attention_keeps_small_operands() {
     }
 }
 
-/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+/// A sequence's attention is the same bits beside any neighbours, and with `splits` in a batch of any size.
 #[test]
-fn decoding_is_batch_invariant() {
+fn attention_is_batch_invariant() {
     let Some(hip) = device() else { return };
     assert_eq!(conform::batch_invariant(&hip).unwrap(), Vec::<String>::new());
 }

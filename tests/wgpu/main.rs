@@ -198,9 +198,9 @@ fn kernels_as_spirv_of_ours() {
     assert_all_passed(&conform::run(&wgpu, &Filter { ops, ..Filter::default() }, |_| {}));
 }
 
-/// A sequence's decode is the same bits beside any neighbours, and with `splits` in a batch of any size.
+/// A sequence's attention is the same bits beside any neighbours, and with `splits` in a batch of any size.
 #[test]
-fn decoding_is_batch_invariant() {
+fn attention_is_batch_invariant() {
     let Some(wgpu) = device() else { return };
     assert_eq!(conform::batch_invariant(&wgpu).unwrap(), Vec::<String>::new());
 }

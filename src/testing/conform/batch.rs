@@ -1,4 +1,4 @@
-//! Batch-invariant decoding: what a sequence gets does not depend on who stands beside it.
+//! Batch invariance: what a sequence gets does not depend on who stands beside it.
 
 use crate::backend::{Provide, Runtime};
 use crate::dtype::DType;
@@ -11,22 +11,62 @@ use crate::testing::random::Random;
 /// Sequences of the large batch, and which of them is watched.
 const SEQUENCES: usize = 33;
 const WATCHED: usize = 20;
-/// Keys that it has.
-const KEYS: usize = 901;
 const PAGES: usize = 80;
 const PAGE_SIZE: usize = 16;
 const MAX_PAGES: usize = 64;
 
-/// A decode of `sequences`, its keys of this type in so many shares.
-fn spec(sequences: usize, kv: DType, window: Option<usize>, splits: Option<usize>) -> FlashAttnSpec {
+/// What is computed for each sequence.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    kv: DType,
+    window: Option<usize>,
+    /// Shares of a sequence's keys, where the spec says.
+    splits: Option<usize>,
+    queries: usize,
+    head_dim: usize,
+    /// Of the watched sequence.
+    keys: usize,
+    /// Most of any other.
+    most_keys: usize,
+}
+
+const DECODE: Call = Call {
+    kv: DType::Bf16,
+    window: None,
+    splits: None,
+    queries: 1,
+    head_dim: 64,
+    keys: 901,
+    most_keys: MAX_PAGES * PAGE_SIZE,
+};
+/// Of tiles, one of which holds the end of a sequence and the beginning of the next.
+const PREFILL: Call = Call { queries: 24, keys: 150, most_keys: 200, ..DECODE };
+
+const CALLS: [Call; 12] = [
+    DECODE,
+    Call { window: Some(128), ..DECODE },
+    Call { splits: Some(1), ..DECODE },
+    Call { splits: Some(5), ..DECODE },
+    Call { window: Some(100), splits: Some(8), ..DECODE },
+    Call { head_dim: 128, ..DECODE },
+    Call { kv: DType::F8E4m3, ..DECODE },
+    Call { kv: DType::F8E4m3, splits: Some(5), ..DECODE },
+    Call { kv: DType::F8E4m3, window: Some(100), splits: Some(8), ..DECODE },
+    PREFILL,
+    Call { window: Some(128), ..PREFILL },
+    Call { head_dim: 128, ..PREFILL },
+];
+
+fn spec(sequences: usize, call: Call) -> FlashAttnSpec {
+    let Call { kv, window, splits, queries, head_dim, .. } = call;
     FlashAttnSpec {
         sequences,
-        q_tokens: sequences,
-        max_q_len: 1,
-        max_k_len: MAX_PAGES * PAGE_SIZE,
+        q_tokens: sequences * queries,
+        max_q_len: queries,
+        max_k_len: call.most_keys,
         q_heads: 16,
         kv_heads: 2,
-        head_dim: 64,
+        head_dim,
         q: DType::Bf16,
         kv,
         kv_scales: false,
@@ -41,7 +81,7 @@ fn spec(sequences: usize, kv: DType, window: Option<usize>, splits: Option<usize
     }
 }
 
-/// A sequence as its decode finds it: its query, its pages, its length.
+/// A sequence as it is found: its queries, its pages, its length.
 struct Sequence {
     q: HostTensor,
     pages: Vec<i32>,
@@ -50,7 +90,7 @@ struct Sequence {
 
 impl Sequence {
     fn new(spec: &FlashAttnSpec, k_len: usize, random: &mut Random) -> Result<Self, Error> {
-        let q = random.reals(spec.q, &[1, spec.q_heads, spec.head_dim], -5.0, 1.5)?;
+        let q = random.reals(spec.q, &[spec.max_q_len, spec.q_heads, spec.head_dim], -5.0, 1.5)?;
         Ok(Sequence { q, pages: (0..MAX_PAGES).map(|_| random.below(PAGES) as i32).collect(), k_len })
     }
 }
@@ -66,7 +106,7 @@ fn shared(spec: &FlashAttnSpec, random: &mut Random) -> Result<Inputs, Error> {
 }
 
 /// The bits of `out` and `lse` of each sequence.
-fn decode<B: Runtime + Provide<FlashAttnSpec>>(
+fn attend<B: Runtime + Provide<FlashAttnSpec>>(
     backend: &B,
     spec: &FlashAttnSpec,
     shared: &Inputs,
@@ -76,10 +116,10 @@ fn decode<B: Runtime + Provide<FlashAttnSpec>>(
     let q: Vec<u8> = batch.iter().flat_map(|s| s.q.bytes.as_slice().to_vec()).collect();
     let pages: Vec<i32> = batch.iter().flat_map(|s| s.pages.clone()).collect();
     let lens: Vec<i32> = batch.iter().map(|s| s.k_len as i32).collect();
-    let cu: Vec<i32> = (0..=n as i32).collect();
+    let cu: Vec<i32> = (0..=n).map(|s| (s * spec.max_q_len) as i32).collect();
     let mut inputs = shared.clone();
     inputs.extend([
-        ("q", HostTensor::new(spec.q, &[n, spec.q_heads, spec.head_dim], q.into())?),
+        ("q", HostTensor::new(spec.q, &[spec.q_tokens, spec.q_heads, spec.head_dim], q.into())?),
         ("block_table", HostTensor::from_i32(&[n, MAX_PAGES], &pages)?),
         ("k_len", HostTensor::from_i32(&[n], &lens)?),
         ("cu_seqlens_q", HostTensor::from_i32(&[n + 1], &cu)?),
@@ -91,38 +131,34 @@ fn decode<B: Runtime + Provide<FlashAttnSpec>>(
     Ok(rows.map(|(out, lse)| [out, lse].concat()).collect())
 }
 
-/// Where a sequence's decode differs in the same plan with other neighbours, or in plans of other batch sizes with the same
+/// Where a sequence's attention differs in the same plan with other neighbours, or in plans of other batch sizes with the same
 /// `splits`: in words, none where it is the same bits everywhere.
 ///
 /// # Errors
 /// As [`harness::run`].
 pub fn batch_invariant<B: Runtime + Provide<FlashAttnSpec>>(backend: &B) -> Result<Vec<String>, Error> {
     let mut wrong = Vec::new();
-    let calls = [(None, None), (Some(128), None), (None, Some(1)), (None, Some(5)), (Some(100), Some(8))];
-    let bf16 = calls.map(|(window, splits)| (DType::Bf16, window, splits));
-    let narrow = [(None, None), (None, Some(5)), (Some(100), Some(8))].map(|(w, s)| (DType::F8E4m3, w, s));
-    for (kv, window, splits) in bf16.into_iter().chain(narrow) {
-        let (one, many) = (spec(1, kv, window, splits), spec(SEQUENCES, kv, window, splits));
+    for call in CALLS {
+        let (one, many) = (spec(1, call), spec(SEQUENCES, call));
         let mut random = Random::named("batch invariance");
         let shared = shared(&one, &mut random)?;
-        let watched = Sequence::new(&one, KEYS, &mut random)?;
+        let watched = Sequence::new(&one, call.keys, &mut random)?;
         let mut beside = |longest: usize| {
             let lengths: Vec<usize> = (1..SEQUENCES).map(|_| random.below(longest)).collect();
             lengths.into_iter().map(|k_len| Sequence::new(&one, k_len, &mut random)).collect::<Result<Vec<_>, _>>()
         };
-        let (few_keys, many_keys) = (beside(20)?, beside(MAX_PAGES * PAGE_SIZE)?);
+        let (few_keys, many_keys) = (beside(20)?, beside(call.most_keys)?);
         let among = |others: &[Sequence]| {
             let mut batch: Vec<&Sequence> = others.iter().collect();
             batch.insert(WATCHED, &watched);
-            Ok::<_, Error>(decode(backend, &many, &shared, &batch)?.swap_remove(WATCHED))
+            Ok::<_, Error>(attend(backend, &many, &shared, &batch)?.swap_remove(WATCHED))
         };
         let (first, second) = (among(&few_keys)?, among(&many_keys)?);
-        let name = format!("{kv}, window {window:?}, splits {splits:?}");
         if first != second {
-            wrong.push(format!("{name}: changes with its neighbours"));
+            wrong.push(format!("{call:?}: changes with its neighbours"));
         }
-        if splits.is_some() && decode(backend, &one, &shared, &[&watched])?.first() != Some(&first) {
-            wrong.push(format!("{name}: alone it is not what it is in a batch of {SEQUENCES}"));
+        if call.splits.is_some() && attend(backend, &one, &shared, &[&watched])?.first() != Some(&first) {
+            wrong.push(format!("{call:?}: alone it is not what it is in a batch of {SEQUENCES}"));
         }
     }
     Ok(wrong)
