@@ -1,5 +1,7 @@
 //! Attention with sinks: where the sequences are, what is wrong with their pages, and tiles of rows.
 
+mod takes;
+
 use super::device::Capabilities;
 use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
@@ -9,8 +11,6 @@ use crate::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
 
-/// Sequences that every workgroup may go through.
-const MOST_FEW: usize = 8;
 /// Words of a row of `seqs`.
 const SEQUENCE: usize = 8;
 /// Parts that keys are shared in, at most: split.wgsl has room for them.
@@ -19,8 +19,6 @@ const MAX_SPLITS: usize = 128;
 const LEAST_KEYS: usize = 32;
 /// Workgroups that keys are split up to: some eight for each of a large GPU's processors, four times.
 const MOST_GROUPS: usize = 4096;
-/// Workgroups that keep a large GPU busy without.
-const ENOUGH_GROUPS: usize = 1024;
 /// Most of anything that kernels multiply or add up in 32 bits.
 const MOST: usize = 1 << 30;
 
@@ -177,33 +175,6 @@ impl FlashAttnSpec {
     }
 }
 
-/// What variants take.
-impl FlashAttnSpec {
-    /// Sequences that every workgroup may go through.
-    fn are_few(&self) -> Result<(), String> {
-        if self.sequences > MOST_FEW {
-            return Err(format!("takes up to {MOST_FEW} sequences, these are {}", self.sequences));
-        }
-        match (self.index, self.kv_scales) {
-            _ if self.q_tokens == 0 => Err("without queries nothing would look at the lengths".into()),
-            (_, true) => Err("with scales of keys and values it would bind too much".into()),
-            (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
-            _ => Err("takes keys by a block table, or by start and length".into()),
-        }
-    }
-
-    /// Cooperative matrices are for heads of one width, and of numbers that f16 holds.
-    fn are_halves(&self) -> Result<(), String> {
-        if self.head_dim != 64 {
-            return Err(format!("made for heads of 64 elements, these have {}", self.head_dim));
-        }
-        match [("q", self.q), ("k", self.kv)].into_iter().find(|(_, dtype)| *dtype == DType::F32) {
-            Some((name, _)) => Err(format!("`{name}` is f32, which f16 does not hold")),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Where a kernel has sequences from.
 enum Found {
     /// Bytes of the scratch.
@@ -246,26 +217,12 @@ impl WgpuOp for FlashAttnSpec {
     }
 
     fn legal(&self, artifact: &Artifact) -> Result<(), String> {
-        match artifact.variant {
-            "few" => self.are_few(),
-            "coop" | "coop8" => self.are_halves(),
-            _ => Ok(()),
-        }
+        takes::legal(self, artifact)
     }
 
-    /// Where tiles alone keep a device busy, putting parts together only costs.
     fn suits(&self, artifact: &Artifact, _: Hint<'_>) -> Result<(), String> {
-        if !artifact.needs.is_empty() {
-            return Err("not chosen: not measured yet".into());
-        }
         let groups = self.tiles(self.blocks(artifact).0).saturating_mul(self.kv_heads);
-        match (artifact.variant, self.splits) {
-            ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
-            ("few" | "split", None) if groups > ENOUGH_GROUPS => {
-                Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
-            }
-            _ => Ok(()),
-        }
+        takes::suits(self, artifact, groups)
     }
 
     fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {

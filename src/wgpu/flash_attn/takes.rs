@@ -1,0 +1,57 @@
+//! Which variants take an attention, and which of them suit it.
+
+use crate::dtype::DType;
+use crate::op::{FlashAttnSpec, KvIndex};
+use dropless_kernels_wgsl::Artifact;
+
+/// Sequences that every workgroup may go through.
+const MOST_FEW: usize = 8;
+/// Workgroups that keep a large GPU busy without sharing keys.
+const ENOUGH_GROUPS: usize = 1024;
+
+/// Can a variant run it at all?
+pub(super) fn legal(op: &FlashAttnSpec, artifact: &Artifact) -> Result<(), String> {
+    match artifact.variant {
+        "few" => few(op),
+        "coop" | "coop8" => halves(op),
+        _ => Ok(()),
+    }
+}
+
+/// Sequences that are few, and found by few operands.
+fn few(op: &FlashAttnSpec) -> Result<(), String> {
+    if op.sequences > MOST_FEW {
+        return Err(format!("takes up to {MOST_FEW} sequences, these are {}", op.sequences));
+    }
+    match (op.index, op.kv_scales) {
+        _ if op.q_tokens == 0 => Err("without queries nothing would look at the lengths".into()),
+        (_, true) => Err("with scales of keys and values it would bind too much".into()),
+        (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
+        _ => Err("takes keys by a block table, or by start and length".into()),
+    }
+}
+
+/// Cooperative matrices are for heads of one width, and of numbers that f16 holds.
+fn halves(op: &FlashAttnSpec) -> Result<(), String> {
+    if op.head_dim != 64 {
+        return Err(format!("made for heads of 64 elements, these have {}", op.head_dim));
+    }
+    match [("q", op.q), ("k", op.kv)].into_iter().find(|(_, dtype)| *dtype == DType::F32) {
+        Some((name, _)) => Err(format!("`{name}` is f32, which f16 does not hold")),
+        None => Ok(()),
+    }
+}
+
+/// Where `groups` workgroups keep a device busy without sharing keys, putting parts together only costs.
+pub(super) fn suits(op: &FlashAttnSpec, artifact: &Artifact, groups: usize) -> Result<(), String> {
+    if !artifact.needs.is_empty() {
+        return Err("not chosen: not measured yet".into());
+    }
+    match (artifact.variant, op.splits) {
+        ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
+        ("few" | "split", None) if groups > ENOUGH_GROUPS => {
+            Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
+        }
+        _ => Ok(()),
+    }
+}
