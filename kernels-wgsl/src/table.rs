@@ -15,21 +15,29 @@ const MATRICES_8: &[&str] = &["SHADER_F16", "EXPERIMENTAL_COOPERATIVE_MATRIX"];
 const SUBGROUPS: &[&str] = &["SUBGROUP"];
 const HALVES: Kernel = kernel!("grouped_halves": "include/faults.wgsl", "include/mxfp4.wgsl", "include/fit.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/halves.wgsl");
-const COOP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "include/matrices_16.wgsl",
-    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
-    "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
-const COOP_8: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", "include/matrices_8.wgsl",
-    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
-    "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl");
+// Files of what multiplies cooperative matrices, of one size or the other.
+macro_rules! coop_prepacked {
+    ($matrices:literal) => {
+        kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl", $matrices, "grouped_gemm/tables.wgsl",
+            "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
+            "grouped_gemm/exact.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop.wgsl")
+    };
+}
+macro_rules! coop_dense {
+    ($matrices:literal) => {
+        kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", $matrices, "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl",
+            "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop_dense.wgsl")
+    };
+}
+macro_rules! coop_attention {
+    ($matrices:literal) => {
+        kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
+            "include/mxfp4.wgsl", "include/fit.wgsl", $matrices, "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl")
+    };
+}
 const TILED_F16: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/mxfp4.wgsl",
     "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/fragments.wgsl",
     "grouped_gemm/exact.wgsl", "grouped_gemm/teams.wgsl", "grouped_gemm/collect.wgsl", "grouped_gemm/tiled_f16.wgsl");
-const COOP_DENSE: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/matrices_16.wgsl",
-    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl",
-    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop_dense.wgsl");
-const COOP_DENSE_8: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "include/matrices_8.wgsl",
-    "grouped_gemm/tables.wgsl", "grouped_gemm/rows.wgsl", "grouped_gemm/tile.wgsl", "grouped_gemm/finish.wgsl",
-    "grouped_gemm/coop_patches.wgsl", "grouped_gemm/coop_dense.wgsl");
 const DENSE_1: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
     "grouped_gemm/rows.wgsl", "grouped_gemm/row.wgsl", "grouped_gemm/finish.wgsl", "grouped_gemm/rows_1.wgsl", "grouped_gemm/share.wgsl", "grouped_gemm/dense.wgsl");
 const DENSE_1_SUBGROUP: Kernel = kernel!("grouped_gemm": "include/faults.wgsl", "include/swiglu.wgsl", "grouped_gemm/tables.wgsl",
@@ -81,6 +89,35 @@ pub const PROBES: &[Probe] = &[
     },
 ];
 
+// A grouped GEMM on cooperative matrices: their side, its files, its workgroup memory, and its tile by those of a subgroup, in matrices.
+macro_rules! coop {
+    ($variant:literal, 16, $($rest:tt)+) => {
+        coop!(@ $variant, MATRICES, "matrices_16", "include/matrices_16.wgsl", [("SUBGROUP", 32), ("SIDE", 16)], $($rest)+)
+    };
+    ($variant:literal, 8, $($rest:tt)+) => {
+        coop!(@ $variant, MATRICES_8, "matrices_8", "include/matrices_8.wgsl", [("SIDE", 8)], $($rest)+)
+    };
+    (@ $variant:literal, $needs:expr, $probe:literal, $matrices:literal, [$($own:expr),+], $kernel:ident, $bytes:literal bytes,
+        $m:literal x $n:literal by $m_tiles:literal x $n_tiles:literal) => {
+        Artifact {
+            op: "grouped_gemm",
+            variant: $variant,
+            needs: $needs,
+            relies: &["halves", $probe],
+            sizes: &[
+                ("THREADS", 256),
+                $($own),+,
+                ("WORKGROUP_BYTES", $bytes),
+                ("BLOCK_M", $m),
+                ("BLOCK_N", $n),
+                ("M_TILES", $m_tiles),
+                ("N_TILES", $n_tiles),
+            ],
+            kernels: &[SCHEDULE, HALVES, $kernel!($matrices), COMBINE],
+        }
+    };
+}
+
 /// Every variant in this crate, those of an op in the order in which they are tried.
 pub const ARTIFACTS: &[Artifact] = &[
     Artifact {
@@ -99,122 +136,13 @@ pub const ARTIFACTS: &[Artifact] = &[
         sizes: &[("THREADS", 256), ("BLOCK_M", 1), ("BLOCK_N", 32), ("CHUNK", 48)],
         kernels: &[SCHEDULE, TILED_1, COMBINE],
     },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop_16",
-        needs: MATRICES,
-        relies: &["halves", "matrices_16"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SUBGROUP", 32),
-            ("SIDE", 16),
-            ("WORKGROUP_BYTES", 29184),
-            ("BLOCK_M", 16),
-            ("BLOCK_N", 128),
-            ("M_TILES", 1),
-            ("N_TILES", 1),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop_64",
-        needs: MATRICES,
-        relies: &["halves", "matrices_16"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SUBGROUP", 32),
-            ("SIDE", 16),
-            ("WORKGROUP_BYTES", 36096),
-            ("BLOCK_M", 64),
-            ("BLOCK_N", 128),
-            ("M_TILES", 2),
-            ("N_TILES", 2),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop_128",
-        needs: MATRICES,
-        relies: &["halves", "matrices_16"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SUBGROUP", 32),
-            ("SIDE", 16),
-            ("WORKGROUP_BYTES", 45312),
-            ("BLOCK_M", 128),
-            ("BLOCK_N", 128),
-            ("M_TILES", 4),
-            ("N_TILES", 2),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop_dense",
-        needs: MATRICES,
-        relies: &["halves", "matrices_16"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SUBGROUP", 32),
-            ("SIDE", 16),
-            ("WORKGROUP_BYTES", 45312),
-            ("BLOCK_M", 128),
-            ("BLOCK_N", 128),
-            ("M_TILES", 4),
-            ("N_TILES", 2),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP_DENSE, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop8_16",
-        needs: MATRICES_8,
-        relies: &["halves", "matrices_8"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SIDE", 8),
-            ("WORKGROUP_BYTES", 32768),
-            ("BLOCK_M", 16),
-            ("BLOCK_N", 128),
-            ("M_TILES", 2),
-            ("N_TILES", 2),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP_8, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop8_64",
-        needs: MATRICES_8,
-        relies: &["halves", "matrices_8"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SIDE", 8),
-            ("WORKGROUP_BYTES", 32768),
-            ("BLOCK_M", 64),
-            ("BLOCK_N", 128),
-            ("M_TILES", 4),
-            ("N_TILES", 4),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP_8, COMBINE],
-    },
-    Artifact {
-        op: "grouped_gemm",
-        variant: "coop8_dense",
-        needs: MATRICES_8,
-        relies: &["halves", "matrices_8"],
-        sizes: &[
-            ("THREADS", 256),
-            ("SIDE", 8),
-            ("WORKGROUP_BYTES", 32768),
-            ("BLOCK_M", 64),
-            ("BLOCK_N", 128),
-            ("M_TILES", 4),
-            ("N_TILES", 4),
-        ],
-        kernels: &[SCHEDULE, HALVES, COOP_DENSE_8, COMBINE],
-    },
+    coop!("coop_16", 16, coop_prepacked, 29184 bytes, 16 x 128 by 1 x 1),
+    coop!("coop_64", 16, coop_prepacked, 36096 bytes, 64 x 128 by 2 x 2),
+    coop!("coop_128", 16, coop_prepacked, 45312 bytes, 128 x 128 by 4 x 2),
+    coop!("coop_dense", 16, coop_dense, 45312 bytes, 128 x 128 by 4 x 2),
+    coop!("coop8_16", 8, coop_prepacked, 32768 bytes, 16 x 128 by 2 x 2),
+    coop!("coop8_64", 8, coop_prepacked, 32768 bytes, 64 x 128 by 4 x 4),
+    coop!("coop8_dense", 8, coop_dense, 32768 bytes, 64 x 128 by 4 x 4),
     Artifact {
         op: "grouped_gemm",
         variant: "tiled_f16",
@@ -313,12 +241,7 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("M_TILES", 1),
             ("N_TILES", 2),
         ],
-        kernels: &[
-            SEQUENCES,
-            PAGES,
-            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
-                "include/mxfp4.wgsl", "include/fit.wgsl", "include/matrices_16.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
-        ],
+        kernels: &[SEQUENCES, PAGES, coop_attention!("include/matrices_16.wgsl")],
     },
     Artifact {
         op: "flash_attn",
@@ -335,12 +258,7 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("M_TILES", 2),
             ("N_TILES", 4),
         ],
-        kernels: &[
-            SEQUENCES,
-            PAGES,
-            kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
-                "include/mxfp4.wgsl", "include/fit.wgsl", "include/matrices_8.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/coop.wgsl"),
-        ],
+        kernels: &[SEQUENCES, PAGES, coop_attention!("include/matrices_8.wgsl")],
     },
     Artifact {
         op: "flash_attn",
