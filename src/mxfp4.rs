@@ -12,7 +12,7 @@ mod tiled;
 
 pub use encode::{Encoded, ScaleRule, encode};
 pub use layout::{Gguf, Layout, OpenAi, to_gguf, to_openai};
-pub use tiled::{Tiled, check_tiled_scales, to_tiled};
+pub use tiled::{Tiled, check_tiled_scales, tiled_experts, to_tiled};
 
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};

@@ -5,7 +5,7 @@ use super::checkpoint::write::{NewCheckpoint, TensorWriter};
 use super::checkpoint::{Checkpoint, Layout};
 use super::progress::Progress;
 use crate::error::Error;
-use crate::mxfp4::{self, OpenAi, Tiled};
+use crate::mxfp4::{self, Tiled};
 use std::path::Path;
 
 pub use super::synth::MAX_SHARD;
@@ -87,12 +87,8 @@ fn tile(
     to: &mut TensorWriter<'_>,
 ) -> Result<(), Error> {
     let (blocks, scales) = (source.part(Part::Layer(n, blocks))?, source.part(Part::Layer(n, scales))?);
-    let count = rows * (k / mxfp4::BLOCK);
-    let experts = blocks.bytes.as_slice().chunks_exact(count * 16).zip(scales.bytes.as_slice().chunks_exact(count));
-    for (blocks, scales) in experts {
-        to.write(&mxfp4::to_tiled(&OpenAi::new(blocks, scales, rows, k)?))?;
-    }
-    Ok(())
+    mxfp4::tiled_experts(blocks.bytes.as_slice(), scales.bytes.as_slice(), rows, k)
+        .try_for_each(|tiles| to.write(&tiles?))
 }
 
 fn untile(

@@ -81,16 +81,12 @@ impl Layout for OpenAi<'_> {
     }
 
     fn block(&self, row: usize, index: usize) -> Block {
-        let at = row * (self.k / BLOCK) + index;
+        let (pairs, scale) = self.pairs(row, index);
         let mut codes = [0; BLOCK];
-        let high_first = wrong(Rule::NibbleHighFirst);
-        for (pair, byte) in codes.chunks_exact_mut(2).zip(&self.blocks[at * 16..at * 16 + 16]) {
-            (pair[0], pair[1]) = (byte & 15, byte >> 4);
-            if high_first {
-                pair.swap(0, 1);
-            }
+        for (codes, pair) in codes.chunks_exact_mut(2).zip(pairs) {
+            (codes[0], codes[1]) = (pair & 15, pair >> 4);
         }
-        Block { codes, scale: self.scales[at] }
+        Block { codes, scale }
     }
 
     fn pairs(&self, row: usize, index: usize) -> ([u8; BLOCK / 2], u8) {

@@ -1,6 +1,6 @@
 //! MXFP4 prepacked for tensor cores.
 
-use super::layout::{Layout, block_count, check_len};
+use super::layout::{Layout, OpenAi, block_count, check_len};
 use super::{BLOCK, Block};
 use crate::error::Error;
 use rayon::prelude::*;
@@ -88,6 +88,25 @@ pub fn to_tiled(from: &impl Layout) -> Vec<u8> {
     out
 }
 
+/// Experts of `rows` x `k` elements each that lie one after the other as [`OpenAi`] has them: the [`Tiled`] bytes of each.
+///
+/// # Errors
+/// As [`OpenAi::new`], of an expert that is not whole.
+pub fn tiled_experts<'a>(
+    blocks: &'a [u8],
+    scales: &'a [u8],
+    rows: usize,
+    k: usize,
+) -> impl Iterator<Item = Result<Vec<u8>, Error>> + 'a {
+    let count = rows.saturating_mul(k / BLOCK).max(1);
+    let (mut blocks, mut scales) = (blocks.chunks(count.saturating_mul(BLOCK / 2)), scales.chunks(count));
+    // Until both end: what one has more is an expert that is not whole.
+    (0..blocks.len().max(scales.len())).map(move |_| {
+        let (blocks, scales) = (blocks.next().unwrap_or_default(), scales.next().unwrap_or_default());
+        Ok(to_tiled(&OpenAi::new(blocks, scales, rows, k)?))
+    })
+}
+
 /// The words of a tile, from pairs of codes by row.
 fn write_codes(pairs: &[[u8; TILE_K / 2]; TILE_ROWS], tile: &mut [u8]) {
     let (upper, lower) = pairs.split_at(TILE_ROWS / 2);
@@ -158,7 +177,7 @@ fn tile_scale(r: usize, half: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OpenAi, to_gguf, to_openai};
+    use super::super::{to_gguf, to_openai};
     use super::*;
 
     fn bytes(count: usize, seed: usize) -> Vec<u8> {
@@ -200,6 +219,18 @@ mod tests {
             let back = to_openai(&Tiled::new(&tiled, rows, k).unwrap());
             assert!((back.blocks, back.scales) == (blocks, scales), "{rows} x {k}");
         }
+    }
+
+    #[test]
+    fn experts_are_whole() {
+        let (blocks, scales) = (bytes(3 * 2 * 16, 0), bytes(3 * 2, 9));
+        let tiles = |blocks: usize, scales_of: usize| {
+            tiled_experts(&bytes(blocks, 0), &scales[..scales_of], 2, 32).collect::<Result<Vec<_>, _>>()
+        };
+        let each = blocks.chunks(32).zip(scales.chunks(2));
+        let each: Vec<_> = each.map(|(b, s)| to_tiled(&OpenAi::new(b, s, 2, 32).unwrap())).collect();
+        assert_eq!(tiles(96, 6).unwrap(), each);
+        assert!([tiles(95, 6), tiles(96, 5), tiles(96, 4), tiles(64, 6)].iter().all(Result::is_err));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The grouped GEMM against a triple loop, and its options one by one.
 
 use super::*;
-use dropless::mxfp4::{OpenAi, to_gguf, to_tiled};
+use dropless::mxfp4::{OpenAi, tiled_experts, to_gguf};
 use dropless::op::{
     Combine, Epilogue, GateUp, Gather, GroupedGemmArgs, GroupedGemmSpec, LocalExperts, Swiglu, WeightFormat,
 };
@@ -71,11 +71,7 @@ impl Case {
             }
             WeightFormat::Mxfp4Gguf => (raw(&[count, N, 1, 17], DType::U8, &to_gguf(&view)), None),
             WeightFormat::Mxfp4Tiled => {
-                let tiles: Vec<u8> = blocks
-                    .chunks_exact(N * 16)
-                    .zip(scales.chunks_exact(N))
-                    .flat_map(|(b, s)| to_tiled(&OpenAi::new(b, s, N, K).unwrap()))
-                    .collect();
+                let tiles: Vec<u8> = tiled_experts(blocks, scales, N, K).flat_map(Result::unwrap).collect();
                 (raw(&[count, tiles.len() / count], DType::U8, &tiles), None)
             }
         }

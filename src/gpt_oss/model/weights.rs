@@ -9,7 +9,7 @@ use crate::backend::{Constant, Runtime};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::host::{HostBytes, HostTensor};
-use crate::mxfp4::{self, OpenAi, Tiled};
+use crate::mxfp4::{self, Tiled};
 use crate::op::WeightFormat;
 use crate::tensor::View;
 
@@ -169,11 +169,8 @@ impl<B: Runtime> Loader<'_, B> {
         };
         let k = row_blocks.saturating_mul(mxfp4::BLOCK);
         let (blocks, scales) = (blocks.whole(), scales.whole());
-        let (blocks, scales) = (blocks.as_slice(), scales.as_slice());
-        let each = rows.saturating_mul(row_blocks).max(1);
-        let pairs = blocks.chunks(each.saturating_mul(16)).zip(scales.chunks(each));
-        let tiles = pairs.map(|(blocks, scales)| Ok(mxfp4::to_tiled(&OpenAi::new(blocks, scales, rows, k)?).into()));
-        let tiles = tiles.collect::<Result<Vec<HostBytes>, Error>>()?;
+        let tiles = mxfp4::tiled_experts(blocks.as_slice(), scales.as_slice(), rows, k);
+        let tiles = tiles.map(|tiles| Ok(tiles?.into())).collect::<Result<Vec<HostBytes>, Error>>()?;
         Constant::of_pieces(self.backend, DType::U8, &[experts, Tiled::bytes(rows, k)], &tiles)
     }
 

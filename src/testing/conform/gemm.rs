@@ -218,12 +218,7 @@ fn weights(op: &GroupedGemmSpec, data: Data, random: &mut Random, inputs: &mut I
             inputs.push(("w", HostTensor::new(DType::U8, &[experts, n, groups, 17], mxfp4::to_gguf(&all).into())?));
         }
         WeightFormat::Mxfp4Tiled => {
-            let mut tiles = Vec::new();
-            for e in 0..experts {
-                let (b, s) = (n * groups * 16, n * groups);
-                let one = OpenAi::new(&blocks[e * b..(e + 1) * b], &scales[e * s..(e + 1) * s], n, k)?;
-                tiles.extend(mxfp4::to_tiled(&one));
-            }
+            let tiles = mxfp4::tiled_experts(&blocks, &scales, n, k).collect::<Result<Vec<_>, _>>()?.concat();
             inputs.push(("w", HostTensor::new(DType::U8, &[experts, Tiled::bytes(n, k)], tiles.into())?));
         }
         _ => {
