@@ -54,6 +54,11 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
+/// Rows and columns of the cooperative matrices that kernels multiply through an interface.
+pub(super) fn side_of(backend: wgpu::Backend) -> u32 {
+    if backend == wgpu::Backend::Metal { 8 } else { 16 }
+}
+
 /// Distinct uniform buffers that are kept; a model needs some hundred.
 const MOST_UNIFORMS: usize = 4096;
 
@@ -66,11 +71,8 @@ impl Device {
     ) -> Result<Self, Error> {
         let (mut limits, adapter) = (device.limits(), device.adapter_info());
         let (mut features, mut subgroups) = (device.features(), (adapter.subgroup_min_size, adapter.subgroup_max_size));
-        let mut side = match (features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX), adapter.backend) {
-            (false, _) => 0,
-            (true, wgpu::Backend::Metal) => 8,
-            (true, _) => 16,
-        };
+        let matrices = features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        let mut side = if matrices { side_of(adapter.backend) } else { 0 };
         if let Some(emulates) = rewrite.as_ref().map(|r| r.emulates).filter(|side| *side != 0) {
             features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::PASSTHROUGH_SHADERS;
             (side, subgroups) = (emulates, (32, 32));

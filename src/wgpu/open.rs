@@ -1,7 +1,7 @@
 //! Adapters: which there are, and how one is opened.
 
 use super::Wgpu;
-use super::device::{Device, Rewrite};
+use super::device::{Device, Rewrite, side_of};
 use super::replay::CLOCK;
 use crate::devices;
 use crate::error::Error;
@@ -60,7 +60,7 @@ fn is_wanted(matrices: &wgpu::CooperativeMatrixProperties, side: u32) -> bool {
 
 /// All limits of an adapter, and the features it has of those that some variant or the clock needs.
 fn all_wanted(adapter: &wgpu::Adapter) -> (wgpu::Features, wgpu::Limits) {
-    let side = if adapter.get_info().backend == wgpu::Backend::Metal { 8 } else { 16 };
+    let side = side_of(adapter.get_info().backend);
     let matrices = adapter.cooperative_matrix_properties().iter().any(|m| is_wanted(m, side));
     let without = if matrices { wgpu::Features::empty() } else { wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX };
     ((adapter.features() & wanted()) - without, adapter.limits())

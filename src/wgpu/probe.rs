@@ -1,6 +1,7 @@
 //! What a driver must compute rightly for some variants, tried once when a device is taken: where it does not, they are not run.
 
 use super::device::{Rewrite, caught, rewritten};
+use super::source::enabled;
 use super::spirv;
 use dropless_kernels_wgsl::{PROBES, Probe};
 use std::sync::mpsc;
@@ -28,8 +29,7 @@ pub(super) fn faults(
         let (input, wanted) = match probe.name {
             "halves" => halves(),
             "subgroups" => subgroups(),
-            "matrices_8" => matrices(8),
-            _ => matrices(16),
+            _ => matrices(probe.side as usize),
         };
         let reason = match run(device, queue, rewritten(rewrite, text(probe)), &input, wanted.len()) {
             Ok(got) => match got.iter().zip(&wanted).position(|(got, want)| got != want) {
@@ -82,8 +82,8 @@ fn matrices(side: usize) -> (Vec<u32>, Vec<u32>) {
 
 /// The whole text of a probe.
 fn text(probe: &Probe) -> String {
-    let matrices = format!("enable f16;\nenable wgpu_cooperative_matrix;\nconst SIDE = {};\n", probe.side);
-    if probe.side == 0 { probe.files.concat() } else { matrices + &probe.files.concat() }
+    let side = if probe.side == 0 { String::new() } else { format!("const SIDE = {};\n", probe.side) };
+    enabled(probe.needs) + &side + &probe.files.concat()
 }
 
 /// The words that a probe leaves behind its input.

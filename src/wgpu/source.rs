@@ -7,14 +7,16 @@ use dropless_kernels_wgsl::{Artifact, CONVERT, Kernel};
 /// Most workgroups in one dimension of a dispatch; what is more goes to the second.
 pub(super) const MAX_GROUPS: usize = 65_535;
 
+/// What a text says first of the features that it needs.
+pub(super) fn enabled(needs: &[&str]) -> String {
+    let words = [("SHADER_F16", "f16"), ("EXPERIMENTAL_COOPERATIVE_MATRIX", "wgpu_cooperative_matrix")];
+    let needed = words.iter().filter(|(feature, _)| needs.contains(feature));
+    needed.map(|(_, word)| format!("enable {word};\n")).collect()
+}
+
 /// The whole text of a launch.
 pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> String {
-    let mut out = String::new();
-    for (feature, word) in [("SHADER_F16", "f16"), ("EXPERIMENTAL_COOPERATIVE_MATRIX", "wgpu_cooperative_matrix")] {
-        if artifact.needs.contains(&feature) {
-            out += &format!("enable {word};\n");
-        }
-    }
+    let mut out = enabled(artifact.needs);
     // Untyped: they are sizes of arrays and numbers of either sign. What the spec decides comes before the variant's own.
     let own = artifact.sizes.iter().filter(|(name, _)| launch.consts.iter().all(|(n, _)| n != name));
     for (name, value) in launch.consts.iter().chain(own) {
