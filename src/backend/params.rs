@@ -83,15 +83,18 @@ pub(crate) fn pointer<B: Addressed>(view: &Option<View<'_, B>>) -> u64 {
     view.as_ref().map_or(0, |v| *v.mem())
 }
 
+/// Bytes that parts of scratch begin at multiples of.
+pub(crate) const SCRATCH_ALIGN: usize = 256;
+
 /// Kernels read and write scratch 16 bytes at a time, and their parts of it begin at multiples of its alignment.
 ///
 /// # Errors
 /// Where scratch that is needed is not aligned.
-pub(crate) fn check_scratch(op: &'static str, scratch: Scratch, at: u64) -> Result<(), Error> {
-    if scratch.bytes == 0 || at.is_multiple_of(scratch.align.max(1) as u64) {
+pub(crate) fn check_scratch(op: &'static str, at: u64, needed: impl FnOnce() -> Scratch) -> Result<(), Error> {
+    if at.is_multiple_of(SCRATCH_ALIGN as u64) || needed().bytes == 0 {
         return Ok(());
     }
-    let want = format!("aligned to {} bytes", scratch.align);
+    let want = format!("aligned to {SCRATCH_ALIGN} bytes");
     Err(Error::Spec(SpecError { op, operand: "scratch", want, got: format!("address {at:#x}") }))
 }
 

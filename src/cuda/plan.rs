@@ -3,7 +3,7 @@
 use super::driver::{Device, Function, Launch};
 use super::{Cuda, Stream};
 use crate::backend::choose::choose;
-use crate::backend::params::check_scratch;
+use crate::backend::params::{SCRATCH_ALIGN, check_scratch};
 use crate::backend::{Backend, Class, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::Op;
@@ -85,6 +85,12 @@ impl<O: Op> Plan<O> {
         self.device.info()
     }
 
+    /// What a launch says of a kernel that the variant does not have.
+    pub(super) fn lacks(&self, kernel: &str) -> Error {
+        let reason = format!("variant {} has no {kernel}", self.artifact.variant);
+        Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason }
+    }
+
     /// Records kernel `index` of the variant over `grid` blocks; none where there is nothing to do.
     pub(super) fn record<P: Pod>(
         &self,
@@ -123,10 +129,7 @@ impl<O: Op> Plan<O> {
         }
         // Kernels stride over the grid in x, which may be cut; y and z are used only where they are small.
         let grid = [grid[0].min(i32::MAX as usize) as u32, grid[1] as u32, grid[2] as u32];
-        let Some(function) = self.functions.get(index) else {
-            let reason = format!("variant {} has no kernel {index}", self.artifact.variant);
-            return Err(Error::Unsupported { backend: Cuda::NAME, op: O::NAME, reason });
-        };
+        let function = self.functions.get(index).ok_or_else(|| self.lacks(&format!("kernel {index}")))?;
         let Shape { shared, cluster, overlap } = *shape;
         let launch = Launch { grid, threads: 32 * self.artifact.warps, shared, cluster, overlap };
         self.device.launch(*function, launch, stream, params)
@@ -174,7 +177,7 @@ impl<O: CudaOp> Provide<O> for Cuda {
     }
 
     fn scratch(plan: &Plan<O>) -> Scratch {
-        Scratch { bytes: plan.op.scratch_bytes(plan.artifact, plan.info()), align: 256 }
+        Scratch { bytes: plan.op.scratch_bytes(plan.artifact, plan.info()), align: SCRATCH_ALIGN }
     }
 
     fn enqueue(
@@ -186,7 +189,7 @@ impl<O: CudaOp> Provide<O> for Cuda {
     ) -> Result<(), Error> {
         // For whatever a launch asks the driver for: descriptors of the copy engine are made in a context too.
         let _entered = plan.device.enter()?;
-        check_scratch(O::NAME, <Self as Provide<O>>::scratch(plan), *scratch.mem())?;
+        check_scratch(O::NAME, *scratch.mem(), || <Self as Provide<O>>::scratch(plan))?;
         O::launch(plan, args, *scratch.mem(), queue)
     }
 }

@@ -4,7 +4,7 @@ use super::choose::{choose_here, code};
 use super::driver::{Device, Function, Launch};
 use super::rtc;
 use super::{Hip, Stream};
-use crate::backend::params::check_scratch;
+use crate::backend::params::{SCRATCH_ALIGN, check_scratch};
 use crate::backend::{Backend, DeviceInfo, Hint, Provide, Scratch};
 use crate::error::Error;
 use crate::op::Op;
@@ -130,7 +130,7 @@ impl<O: HipOp> Provide<O> for Hip {
     }
 
     fn scratch(plan: &Plan<O>) -> Scratch {
-        Scratch { bytes: plan.op.scratch_bytes(plan.artifact, plan.info()), align: 256 }
+        Scratch { bytes: plan.op.scratch_bytes(plan.artifact, plan.info()), align: SCRATCH_ALIGN }
     }
 
     fn enqueue(
@@ -141,7 +141,7 @@ impl<O: HipOp> Provide<O> for Hip {
         queue: &mut Stream<'_>,
     ) -> Result<(), Error> {
         let _entered = plan.device.enter()?;
-        check_scratch(O::NAME, <Self as Provide<O>>::scratch(plan), *scratch.mem())?;
+        check_scratch(O::NAME, *scratch.mem(), || <Self as Provide<O>>::scratch(plan))?;
         O::launch(plan, args, *scratch.mem(), queue)
     }
 }

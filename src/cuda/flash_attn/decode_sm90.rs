@@ -1,13 +1,13 @@
 //! The decode variants of compute capability 9.0: a cluster of blocks shares the keys of a sequence, and one launch does it all.
 
 use super::grid::packed_rows;
+use crate::backend::DeviceInfo;
 use crate::backend::params::flash_attn::{Params, ScaledParams};
-use crate::backend::{Backend, DeviceInfo};
 use crate::cuda::plan::{Plan, Shape};
 use crate::cuda::{Cuda, Stream};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore, Op};
+use crate::op::{FlashAttnArgs, FlashAttnSpec, KvStore};
 use dropless_kernels_cuda::Artifact;
 
 /// Most blocks of a cluster, on every device of this architecture and on those of that many multiprocessors: there enough
@@ -192,11 +192,7 @@ impl ClusterDecode<'_> {
         };
         let aligned = params.kv_aligned() && params.q_aligned();
         let kernel = if self.one() && !aligned { self.kernel_for_one(op, "any") } else { self.kernel(op) };
-        let Some(kernel) = kernel else {
-            let reason =
-                format!("variant {} has no kernel for {} heads of {}", plan.artifact.variant, op.q, op.head_dim);
-            return Err(Error::Unsupported { backend: Cuda::NAME, op: FlashAttnSpec::NAME, reason });
-        };
+        let kernel = kernel.ok_or_else(|| plan.lacks(&format!("kernel for {} heads of {}", op.q, op.head_dim)))?;
         if self.e4m3() {
             return plan.record_as(kernel, grid, &shape, stream, &ScaledParams::new(params, args));
         }
