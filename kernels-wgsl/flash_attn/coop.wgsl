@@ -21,10 +21,11 @@ var<workgroup> weights: array<f16, BLOCK_M * HALF_LINE>; // by elements: neighbo
 var<workgroup> products: array<f32, BLOCK_M * REAL_LINE>; // scores, then weighted values
 var<workgroup> team: array<f32, THREADS>;
 var<workgroup> slots: array<i32, BLOCK_N>;
-var<workgroup> largest: array<atomic<u32>, 3>;
-var<workgroup> smallest: array<atomic<u32>, 3>;
-var<workgroup> odd: atomic<u32>;
-var<workgroup> exact: u32;
+// Of rows, keys and values; and of the two behind, the first: whole 16 bytes.
+var<workgroup> largest: array<atomic<u32>, 4>;
+var<workgroup> smallest: array<atomic<u32>, 4>;
+var<workgroup> odd: array<atomic<u32>, 4>;
+var<workgroup> exact: vec4<u32>;
 
 // Leaves what fits `which` to `fit_of_all`.
 fn note(which: u32, fours: array<vec4<f32>, EACH>) {
@@ -76,7 +77,7 @@ fn kv_fours(which: u32, kv_head: u32, lane: u32) -> array<vec4<f32>, EACH> {
 fn note_zeros(fours: array<vec4<f32>, EACH>, lane: u32) {
     var all = fours;
     for (var i = 0u; i < EACH; i++) {
-        if (any(all[i] == vec4<f32>()) && slots[place_of(lane, i).x] >= 0) { atomicOr(&odd, ZERO_VALUES); }
+        if (any(all[i] == vec4<f32>()) && slots[place_of(lane, i).x] >= 0) { atomicOr(&odd[0], ZERO_VALUES); }
     }
 }
 
@@ -146,15 +147,15 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             if (j + i32(lane) < range.y) { slots[lane] = slot_of(t.s, j + i32(lane)); }
         }
         if (lane == KEYS || lane == VALUES) { forget(lane); }
-        if (lane == 0u) { atomicStore(&odd, 0u); }
+        if (lane == 0u) { atomicStore(&odd[0], 0u); }
         workgroupBarrier();
         fours = kv_fours(KEYS, kv_head, lane);
         note(KEYS, fours);
         workgroupBarrier();
         let k_fit = fit_of_all(KEYS);
         put_kv(fours, power_of_two(-k_fit.exponent), lane);
-        if (lane == 0u) { exact = select(1u, 0u, q_fit.fits && k_fit.fits); }
-        let exact_scores = workgroupUniformLoad(&exact) != 0u;
+        if (lane == 0u) { exact.x = select(1u, 0u, q_fit.fits && k_fit.fits); }
+        let exact_scores = workgroupUniformLoad(&exact).x != 0u;
         if (exact_scores) {
             for (var i = 0u; i < 16u; i++) {
                 let n = member + 4u * i;
@@ -207,18 +208,18 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             let n = member + 4u * i;
             var weight = 0.0;
             if (is_there(n, j, seen)) { weight = weight_of(scores[i], here, is_minus_infinity(here)); }
-            if (weight > 0.0 && weight < LEAST_WEIGHT) { atomicOr(&odd, SMALL_WEIGHTS); }
+            if (weight > 0.0 && weight < LEAST_WEIGHT) { atomicOr(&odd[0], SMALL_WEIGHTS); }
             weights[m * HALF_LINE + n] = f16(weight * power_of_two(WEIGHT_EXPONENT));
             scores[i] = weight;
             sum += weight * share;
         }
         workgroupBarrier();
         if (lane == 0u) {
-            let all = atomicLoad(&odd);
+            let all = atomicLoad(&odd[0]);
             let lost = (all & SMALL_WEIGHTS) != 0u && ((all & ZERO_VALUES) != 0u || !values_are_alike());
-            exact = select(0u, 1u, lost || !v_fit.fits);
+            exact.x = select(0u, 1u, lost || !v_fit.fits);
         }
-        let exact_values = workgroupUniformLoad(&exact) != 0u;
+        let exact_values = workgroupUniformLoad(&exact).x != 0u;
         if (exact_values) {
             for (var i = 0u; i < 16u; i++) { products[m * REAL_LINE + member + 4u * i] = scores[i]; }
             workgroupBarrier();

@@ -6,7 +6,7 @@ fn search(index: i32, id: u32) -> Tile {
     check_offset(q_zero, 0, p.q_tokens);
     var q_last = clamp(q_zero, 0, p.q_tokens);
     var tiles = 0;
-    var found = Tile(Sequence(), -1);
+    var found = Tile(Sequence(), -1, vec2<i32>());
     for (var s = 0u; s < p.sequences; s++) {
         let q_raw = int_cu_seqlens_q(s + 1u);
         check_offset(q_raw, int_cu_seqlens_q(s), p.q_tokens);
@@ -18,8 +18,8 @@ fn search(index: i32, id: u32) -> Tile {
         let here = Sequence(s, q_first, q_len, k_first, key_length(s, k_first, 0));
         let nth = index - tiles;
         tiles += (q_len * p.heads_each + BLOCK_M - 1) / BLOCK_M;
-        if (nth >= 0 && index < tiles) { found = Tile(here, nth * BLOCK_M); }
-        if (index < 0 && s == id) { found = Tile(here, 0); }
+        if (nth >= 0 && index < tiles) { found = Tile(here, nth * BLOCK_M, vec2<i32>()); }
+        if (index < 0 && s == id) { found = Tile(here, 0, vec2<i32>()); }
     }
     return found;
 }

@@ -8,7 +8,7 @@ const LEAST_SCALE: u32 = 104u;
 const MOST_SCALE: u32 = 140u;
 const_assert BLOCK_N * 2 == THREADS;
 
-var<workgroup> beyond: atomic<u32>;
+var<workgroup> beyond: array<atomic<u32>, 4>; // one: whole 16 bytes
 
 // Of a word, as halves of rows g and g + 8. Through f32: naga has no bitcast to vectors of f16.
 fn put_word(row: u32, four: u32, word: u32, g: f32, g8: f32) {
@@ -50,7 +50,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         zero_tile(t, col_first, local, lane);
         return;
     }
-    if (lane == 0u) { atomicStore(&beyond, 0u); }
+    if (lane == 0u) { atomicStore(&beyond[0], 0u); }
     workgroupBarrier();
     let l = lane % 32u;
     let weights = w_at(u32(bound), 0u);
@@ -94,9 +94,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             c_$m$n = coopMultiplyAdd(a_$m, b_$n, c_$m$n);
         }
     }
-    if (far) { atomicStore(&beyond, 1u); }
+    if (far) { atomicStore(&beyond[0], 1u); }
     workgroupBarrier();
-    let exact = workgroupUniformLoad(&beyond) != 0u;
+    let exact = workgroupUniformLoad(&beyond[0]) != 0u;
     if (exact) {
         exact_tile(t, col_first, weights, local, lane);
         return;

@@ -7,7 +7,7 @@ const A_EACH: u32 = BLOCK_M * 16u / THREADS;
 const W_EACH: u32 = BLOCK_N * 16u / THREADS;
 const_assert BLOCK_M * 16 % THREADS == 0 && BLOCK_N * 16 % THREADS == 0 && BLOCK_M <= THREADS && BLOCK_N <= THREADS;
 
-var<workgroup> beyond: atomic<u32>;
+var<workgroup> beyond: array<atomic<u32>, 4>; // one: whole 16 bytes
 
 // Row of the halves that has the weights of a column. The last one stands in for those that are not there: their columns are
 // not stored.
@@ -51,14 +51,14 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     find_tile(i32(item / p.columns), lane, false);
     let t = workgroupUniformLoad(&tile);
     if (t.expert < 0) { return; }
-    if (lane == 0u) { atomicStore(&beyond, 0u); }
+    if (lane == 0u) { atomicStore(&beyond[0], 0u); }
     workgroupBarrier();
     var far = false;
     if (lane < BLOCK_M && t.first + i32(lane) < t.last) { far = load_row_scale(u32(t.first) + lane, 0u) == 0.0; }
     if (lane < BLOCK_N) { far = far || load_row_scale(weights_of(col_first + lane), 0u) == 0.0; }
-    if (far) { atomicStore(&beyond, 1u); }
+    if (far) { atomicStore(&beyond[0], 1u); }
     workgroupBarrier();
-    let exact = workgroupUniformLoad(&beyond) != 0u;
+    let exact = workgroupUniformLoad(&beyond[0]) != 0u;
     if (exact) {
         exact_tile(t, col_first, lane);
         return;

@@ -1,5 +1,6 @@
 // Cooperative matrices as Vulkan's drivers have them, and the workgroup memory they are loaded from: BLOCK_M rows of one factor and
-// BLOCK_N of the other, 64 elements of each, by fours.
+// BLOCK_N of the other, 64 elements of each, by fours. Drivers load matrices 16 bytes at a time, and lay variables out without gaps in an
+// order of their own: each variable of a kernel with matrices has whole 16 bytes.
 alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Product = coop_mat16x16<f32, C>;

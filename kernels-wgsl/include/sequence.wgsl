@@ -11,6 +11,7 @@ struct Sequence {
 struct Tile {
     s: Sequence,
     first: i32, // row; -1: behind the last tile
+    whole: vec2<i32>, // 16 bytes, as matrices_16.wgsl wants
 }
 
 // Keys that query row r sees: from the first to before the last.

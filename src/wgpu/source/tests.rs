@@ -85,6 +85,10 @@ impl Parsed {
         format!("{} of {} {}", self.entry().name, self.artifact.op, self.artifact.variant)
     }
 
+    fn has_matrices(&self) -> bool {
+        self.module.types.iter().any(|(_, t)| matches!(t.inner, naga::TypeInner::CooperativeMatrix { .. }))
+    }
+
     /// Rows and columns of its cooperative matrices, none where it has none.
     fn side(&self) -> Option<u32> {
         Some(self.artifact.size("SIDE")).filter(|side| *side > 1)
@@ -107,7 +111,10 @@ fn every_kernel_is_valid_and_within_the_limits_of_webgpu() {
         assert!(bindings <= most as usize, "{name}: {bindings} bindings");
         assert!(nothing(bindings - 1).0 < NOTHINGS, "{name}: all {bindings} operands may be empty");
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
-        let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
+        let shared: Vec<u32> = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).collect();
+        let bytes: u32 = shared.iter().sum();
+        // include/matrices_16.wgsl says why.
+        assert!(!parsed.has_matrices() || shared.iter().all(|b| b % 16 == 0), "{name}: variables of {shared:?} bytes");
         // Or what the variant says it needs.
         let most = limits.max_compute_workgroup_storage_size.max(parsed.artifact.size("WORKGROUP_BYTES"));
         assert!(bytes <= most, "{name}: {bytes} bytes of workgroup memory");
