@@ -136,7 +136,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Rebased(rebased) => rebased.suits(self, hint),
             Kind::Prefill(prefill) => prefill.suits(self, device, hint),
             Kind::Decode(_) | Kind::Streamed(_) => few_rows(self, artifact, hint),
-            Kind::Direct(direct) => direct.suits(),
+            Kind::Direct(direct) => direct.suits(self, hint),
             Kind::Vector(vector) => vector.suits(self),
             Kind::Simt => Ok(()),
         }

@@ -2,6 +2,7 @@
 //! what they made, so that there is one launch.
 
 use super::Params;
+use crate::backend::Hint;
 use crate::cuda::plan::{Plan, Shape};
 use crate::cuda::{Cuda, Stream};
 use crate::error::Error;
@@ -11,6 +12,9 @@ use dropless_kernels_cuda::Artifact;
 /// `MAX_ROWS` of slots.cuh, `FINISHERS` of direct_sm90.cu.
 const MAX_ROWS: usize = 64;
 const FINISHERS: u32 = 4;
+/// What it is chosen for.
+const FEW_ROWS: usize = 4;
+const MANY_EXPERTS: usize = 128;
 /// So that tiles times clusters fit 32 bits.
 const MAX_COLUMNS: usize = 1 << 20;
 /// `TILE_ROWS` and `TILE_K` of include/mxfp4.cuh.
@@ -62,10 +66,20 @@ impl<'a> Direct<'a> {
         Ok(())
     }
 
+    /// Rows of one token. On an H200 it beats streamed weights there where it combines, and among many experts, whose offsets
+    /// streams go through first.
+    ///
     /// # Errors
-    /// Why it is not chosen, in words.
-    pub(super) fn suits(self) -> Result<(), String> {
-        Err("not chosen: no device has verified it yet".into())
+    /// What it is not made for, in words.
+    pub(super) fn suits(self, op: &GroupedGemmSpec, hint: Hint<'_>) -> Result<(), String> {
+        let rows = hint.rows.unwrap_or(op.rows);
+        if rows > FEW_ROWS {
+            return Err(format!("made for up to {FEW_ROWS} rows, these are {rows}"));
+        }
+        if op.combine.is_none() && op.local.count < MANY_EXPERTS {
+            return Err(format!("made for rows that are combined, or {MANY_EXPERTS} experts and more"));
+        }
+        Ok(())
     }
 
     /// Parts of tiles, the rows of `a`, and where they are combined those of a cluster's results.
@@ -104,10 +118,10 @@ impl<'a> Direct<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Arch, DeviceInfo, Hint};
+    use crate::backend::{Arch, DeviceInfo};
     use crate::cuda::choose::choose;
     use crate::dtype::DType;
-    use crate::op::WeightFormat;
+    use crate::op::{Combine, LocalExperts, WeightFormat};
 
     const VARIANT: &str = "sm90_direct_8";
 
@@ -130,5 +144,18 @@ mod tests {
         assert!(forced(&spec(65, 64), 90).unwrap_err().contains("up to 64 rows"));
         assert!(forced(&spec(1, 2944), 90).unwrap_err().contains("registers for 2880"));
         assert!(forced(&spec(1, 2880), 100).unwrap_err().contains("sm_90a alone"));
+    }
+
+    #[test]
+    fn is_chosen_for_a_token_that_is_combined_or_has_many_experts() {
+        let chosen = |tokens: usize, experts: usize, combines: bool| {
+            let local = LocalExperts { first: 0, count: experts };
+            let combine = combines.then_some(Combine { tokens, top_k: 4, weight: DType::F32 });
+            let op = GroupedGemmSpec { experts, local, grouped: true, combine, ..spec(4 * tokens, 2880) };
+            let device = DeviceInfo { name: "test".into(), arch: Arch::Sm(90), units: 132, shared_bytes: MOST_SHARED };
+            choose(&op, &device, 80, Hint::default()).unwrap().variant() == VARIANT
+        };
+        assert!(chosen(1, 32, true) && chosen(1, 128, true) && chosen(1, 128, false));
+        assert!(!chosen(1, 32, false) && !chosen(2, 32, true) && !chosen(2, 128, false));
     }
 }

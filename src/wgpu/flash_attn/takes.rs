@@ -44,10 +44,8 @@ fn halves(op: &FlashAttnSpec) -> Result<(), String> {
 
 /// Where `groups` workgroups keep a device busy without sharing keys, putting parts together only costs.
 pub(super) fn suits(op: &FlashAttnSpec, artifact: &Artifact, groups: usize) -> Result<(), String> {
-    if !artifact.needs.is_empty() {
-        return Err("not chosen: not measured yet".into());
-    }
     match (artifact.variant, op.splits) {
+        ("coop8", _) => Err("not chosen: no device has shown its results right yet".into()),
         ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
         ("few" | "split", None) if groups > ENOUGH_GROUPS => {
             Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
