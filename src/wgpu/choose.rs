@@ -181,12 +181,12 @@ mod tests {
             assert_eq!(reason(each, name, &device), "chosen");
         }
         assert!(reason(64, "coop_64", &device).contains("up to 48 rows"));
-        assert!(reason(64, "coop8_64", &device).contains("matrices of 8 x 8, the device has 16 x 16"));
         assert!(reason(2, "coop_16", &device).contains("4 rows an expert and more"));
-        assert!(reason(64, "coop_128", &Capabilities { subgroups: (16, 32), ..device.clone() }).contains("subgroup"));
-        assert!(
-            reason(64, "coop_128", &Capabilities { limits: wgpu::Limits::default(), ..device }).contains("workgroup")
-        );
+        let other = Capabilities { subgroups: (16, 32), ..device.clone() };
+        assert!(reason(64, "coop_128", &other).contains("subgroup"));
+        assert!(reason(64, "coop8_64", &other).contains("matrices of 8 x 8, the device has 16 x 16"));
+        let small = Capabilities { limits: wgpu::Limits::default(), ..device };
+        assert!(reason(64, "coop_128", &small).contains("workgroup"));
     }
 
     #[test]
