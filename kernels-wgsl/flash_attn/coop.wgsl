@@ -20,7 +20,7 @@ const_assert THREADS == BLOCK_M * 4 && BLOCK_N == 64 && HEAD_DIM == 64 && M_TILE
 var<workgroup> weights: array<f16, BLOCK_M * HALF_LINE>; // by elements: neighbours write neighbours
 var<workgroup> products: array<f32, BLOCK_M * REAL_LINE>; // scores, then weighted values
 var<workgroup> team: array<f32, THREADS>;
-var<workgroup> slots: array<i32, BLOCK_N>;
+var<workgroup> slots: array<i32, 2u * BLOCK_N>; // of these keys and of the next
 // Of rows, keys and values; and of the two behind, the first: whole 16 bytes.
 var<workgroup> largest: array<atomic<u32>, 4>;
 var<workgroup> smallest: array<atomic<u32>, 4>;
@@ -65,19 +65,48 @@ fn kv_four(which: u32, n: u32, kv_head: u32, d: u32) -> vec4<f32> {
     return value4(u32(slot), kv_head, d);
 }
 
-fn kv_fours(which: u32, kv_head: u32, lane: u32) -> array<vec4<f32>, EACH> {
-    var fours = array<vec4<f32>, EACH>();
+// What an invocation loads of keys or values, as it lies in memory: whoever decodes it waits for it. Of a key that is not there
+// another's: a branch around a read would let it wait for the one before.
+fn kv_words(which: u32, first: u32, kv_head: u32, lane: u32) -> array<vec4<u32>, EACH> {
+    var words = array<vec4<u32>, EACH>();
     for (var i = 0u; i < EACH; i++) {
         let place = place_of(lane, i);
-        fours[i] = kv_four(which, place.x, kv_head, place.y * 4u);
+        let slot = u32(max(slots[first + place.x], 0));
+        if (LAYOUT == PAGED_X_SPLIT && which == KEYS) {
+            words[i] = bitcast<vec4<u32>>(key4(slot, kv_head, place.y * 4u));
+        } else if (LAYOUT == PAGED_X_SPLIT) {
+            words[i] = bitcast<vec4<u32>>(value4(slot, kv_head, place.y * 4u));
+        } else {
+            let at = key_place(slot, kv_head, place.y * 4u);
+            if (which == KEYS) { words[i] = words4_k(at.x, at.y); } else { words[i] = words4_v(at.x, at.y); }
+        }
+    }
+    return words;
+}
+
+fn kv_fours(which: u32, first: u32, words: array<vec4<u32>, EACH>, lane: u32) -> array<vec4<f32>, EACH> {
+    var all = words;
+    var fours = array<vec4<f32>, EACH>();
+    for (var i = 0u; i < EACH; i++) {
+        var four = bitcast<vec4<f32>>(all[i]);
+        if (LAYOUT != PAGED_X_SPLIT) {
+            if (which == KEYS) { four = decoded4_k(all[i]); } else { four = decoded4_v(all[i]); }
+        }
+        fours[i] = select(vec4<f32>(), four, slots[first + place_of(lane, i).x] >= 0);
     }
     return fours;
 }
 
-fn note_zeros(fours: array<vec4<f32>, EACH>, lane: u32) {
+fn put_slot(s: Sequence, at: u32, j: i32, end: i32) {
+    var slot = -1;
+    if (j < end) { slot = slot_of(s, j); }
+    slots[at] = slot;
+}
+
+fn note_zeros(fours: array<vec4<f32>, EACH>, first: u32, lane: u32) {
     var all = fours;
     for (var i = 0u; i < EACH; i++) {
-        if (any(all[i] == vec4<f32>()) && slots[place_of(lane, i).x] >= 0) { atomicOr(&odd[0], ZERO_VALUES); }
+        if (any(all[i] == vec4<f32>()) && slots[first + place_of(lane, i).x] >= 0) { atomicOr(&odd[0], ZERO_VALUES); }
     }
 }
 
@@ -95,9 +124,9 @@ fn put_kv(fours: array<vec4<f32>, EACH>, down: f32, lane: u32) {
     }
 }
 
-// Does a key of the tile count for a row that sees keys `seen` of it?
-fn is_there(n: u32, j: i32, seen: vec2<i32>) -> bool {
-    return slots[n] >= 0 && j + i32(n) >= seen.x && j + i32(n) < seen.y;
+// Does a key, the n-th of the tile that begins at `first` and j, count for a row that sees keys `seen`?
+fn is_there(first: u32, n: u32, j: i32, seen: vec2<i32>) -> bool {
+    return slots[first + n] >= 0 && j + i32(n) >= seen.x && j + i32(n) < seen.y;
 }
 
 @compute @workgroup_size(THREADS)
@@ -140,16 +169,20 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     var most = bitcast<f32>(p.minus_infinity);
     var sum = 0.0;
     var out = array<vec4<f32>, ROW_EACH>();
+    if (lane < BLOCK_N) { put_slot(t.s, lane, range.x + i32(lane), range.y); }
+    workgroupBarrier();
+    var keys = kv_words(KEYS, 0u, kv_head, lane);
+    var now = 0u;
     for (var j = range.x; j < range.y; j += i32(BLOCK_N)) {
+        let next = BLOCK_N - now;
         workgroupBarrier();
-        if (lane < BLOCK_N) {
-            slots[lane] = -1;
-            if (j + i32(lane) < range.y) { slots[lane] = slot_of(t.s, j + i32(lane)); }
-        }
+        // Values are on their way while keys are multiplied, and the next keys while values are.
+        let values = kv_words(VALUES, now, kv_head, lane);
+        if (lane < BLOCK_N) { put_slot(t.s, next + lane, j + i32(BLOCK_N + lane), range.y); }
         if (lane == KEYS || lane == VALUES) { forget(lane); }
         if (lane == 0u) { atomicStore(&odd[0], 0u); }
         workgroupBarrier();
-        fours = kv_fours(KEYS, kv_head, lane);
+        fours = kv_fours(KEYS, now, keys, lane);
         note(KEYS, fours);
         workgroupBarrier();
         let k_fit = fit_of_all(KEYS);
@@ -160,7 +193,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             for (var i = 0u; i < 16u; i++) {
                 let n = member + 4u * i;
                 var z = 0.0;
-                for (var d = 0u; d < 64u; d += 4u) { z += dot(row_four(t, kv_head, m, d), kv_four(KEYS, n, kv_head, d)); }
+                for (var d = 0u; d < 64u; d += 4u) { z += dot(row_four(t, kv_head, m, d), kv_four(KEYS, now + n, kv_head, d)); }
                 products[m * REAL_LINE + n] = z;
             }
         } else {
@@ -173,10 +206,11 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             let z_at_$m$n = (first_m + $mu * SIDE) * REAL_LINE + first_n + $nu * SIDE;
             coopStoreT(z_$m$n, &products[z_at_$m$n], REAL_LINE);
         }
-        fours = kv_fours(VALUES, kv_head, lane);
+        fours = kv_fours(VALUES, now, values, lane);
         note(VALUES, fours);
-        note_zeros(fours, lane);
+        note_zeros(fours, now, lane);
         workgroupBarrier();
+        keys = kv_words(KEYS, next, kv_head, lane);
         // Values take the place of the keys.
         let v_fit = fit_of_all(VALUES);
         put_kv(fours, power_of_two(-v_fit.exponent), lane);
@@ -185,12 +219,16 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         // Weights are relative to the largest of the tile, so that f16 holds those that count beside values of another magnitude.
         var here = bitcast<f32>(p.minus_infinity);
         var scores = array<f32, 16>();
+        var there = 0u; // a bit for each
         for (var i = 0u; i < 16u; i++) {
             let n = member + 4u * i;
             // The smaller one first: nothing overflows in between.
             let z = products[m * REAL_LINE + n] * min(up.x, up.y) * max(up.x, up.y) * k_scale;
             scores[i] = z;
-            if (is_there(n, j, seen) && z > here) { here = z; } // a NaN is no maximum
+            if (is_there(now, n, j, seen)) {
+                there |= 1u << i;
+                if (z > here) { here = z; } // a NaN is no maximum
+            }
         }
         team[lane] = here;
         workgroupBarrier();
@@ -207,7 +245,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         for (var i = 0u; i < 16u; i++) {
             let n = member + 4u * i;
             var weight = 0.0;
-            if (is_there(n, j, seen)) { weight = weight_of(scores[i], here, is_minus_infinity(here)); }
+            if ((there >> i & 1u) != 0u) { weight = weight_of(scores[i], here, is_minus_infinity(here)); }
             if (weight > 0.0 && weight < LEAST_WEIGHT) { atomicOr(&odd[0], SMALL_WEIGHTS); }
             weights[m * HALF_LINE + n] = f16(weight * power_of_two(WEIGHT_EXPONENT));
             scores[i] = weight;
@@ -226,13 +264,13 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             fours = array<vec4<f32>, EACH>();
             for (var n = 0u; n < BLOCK_N; n++) {
                 // What is not visible is not even multiplied by zero.
-                if (!is_there(n, j, seen)) { continue; }
+                if (!is_there(now, n, j, seen)) { continue; }
                 let weight = products[m * REAL_LINE + n];
                 // Written out: lavapipe leaves loops for good after 65535 turns of all of them.
-                fours[0] += weight * kv_four(VALUES, n, kv_head, member * 4u);
-                fours[1] += weight * kv_four(VALUES, n, kv_head, member * 4u + 16u);
-                fours[2] += weight * kv_four(VALUES, n, kv_head, member * 4u + 32u);
-                fours[3] += weight * kv_four(VALUES, n, kv_head, member * 4u + 48u);
+                fours[0] += weight * kv_four(VALUES, now + n, kv_head, member * 4u);
+                fours[1] += weight * kv_four(VALUES, now + n, kv_head, member * 4u + 16u);
+                fours[2] += weight * kv_four(VALUES, now + n, kv_head, member * 4u + 32u);
+                fours[3] += weight * kv_four(VALUES, now + n, kv_head, member * 4u + 48u);
             }
             workgroupBarrier();
             for (var i = 0u; i < ROW_EACH; i++) {
@@ -257,6 +295,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             let four = vec4<f32>(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
             out[i] = out[i] * carry + four * value_up;
         }
+        now = next;
     }
 
     workgroupBarrier();

@@ -234,7 +234,7 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("THREADS", 256),
             ("SUBGROUP", 32),
             ("SIDE", 16),
-            ("WORKGROUP_BYTES", 46464),
+            ("WORKGROUP_BYTES", 46688),
             ("BLOCK_M", 64),
             ("BLOCK_N", 64),
             ("SPLIT", 0),

@@ -1,7 +1,7 @@
 //! Which variants take an attention, and which of them suit it.
 
 use crate::dtype::DType;
-use crate::op::{FlashAttnSpec, KvIndex};
+use crate::op::{FlashAttnSpec, KvIndex, KvStore};
 use dropless_kernels_wgsl::Artifact;
 
 /// Sequences that every workgroup may go through.
@@ -35,6 +35,9 @@ fn few(op: &FlashAttnSpec) -> Result<(), String> {
 fn halves(op: &FlashAttnSpec) -> Result<(), String> {
     if op.head_dim != 64 {
         return Err(format!("made for heads of 64 elements, these have {}", op.head_dim));
+    }
+    if matches!(op.store, KvStore::Paged { pages: 0, .. }) {
+        return Err("without pages there is nothing to read".into());
     }
     match [("q", op.q), ("k", op.kv)].into_iter().find(|(_, dtype)| *dtype == DType::F32) {
         Some((name, _)) => Err(format!("`{name}` is f32, which f16 does not hold")),
