@@ -118,8 +118,16 @@ fn change_#(word: u32, shift: u32, bits: u32, all: u32) {
 }
 ";
 
+// `words4_#` only reads, for `decoded4_#` later: between them a kernel has time for something else. No branch, wherever a row starts.
 const READS_WORDS: &str = "
 fn bits_#(row: u32, col: u32) -> u32 { return raw_#(#_at(row, col)); }
+fn words4_#(row: u32, col: u32) -> vec4<u32> {
+    let i = #_at(row, col);
+    return vec4<u32>(raw_#(i), raw_#(i + 1u), raw_#(i + 2u), raw_#(i + 3u));
+}
+fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(DECODE(words.x), DECODE(words.y), DECODE(words.z), DECODE(words.w));
+}
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
@@ -136,6 +144,17 @@ const READS_HALVES: &str = "
 fn bits_#(row: u32, col: u32) -> u32 {
     let i = #_at(row, col);
     return (raw_#(i >> 1u) >> ((i & 1u) * 16u)) & 0xffffu;
+}
+fn words4_#(row: u32, col: u32) -> vec4<u32> {
+    let i = #_at(row, col);
+    let words = vec3<u32>(raw_#(i >> 1u), raw_#((i >> 1u) + 1u), raw_#((i + 3u) >> 1u));
+    let between = (words.xy >> vec2<u32>(16u)) | (words.yz << vec2<u32>(16u));
+    return vec4<u32>(select(words.xy, between, (i & 1u) == 1u), 0u, 0u);
+}
+fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
+    let low = words.xy & vec2<u32>(0xffffu);
+    let high = words.xy >> vec2<u32>(16u);
+    return vec4<f32>(DECODE(low.x), DECODE(high.x), DECODE(low.y), DECODE(high.y));
 }
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
@@ -155,6 +174,18 @@ const READS_QUARTERS: &str = "
 fn bits_#(row: u32, col: u32) -> u32 {
     let i = #_at(row, col);
     return (raw_#(i >> 2u) >> ((i & 3u) * 8u)) & 0xffu;
+}
+fn words4_#(row: u32, col: u32) -> vec4<u32> {
+    let i = #_at(row, col);
+    let shift = (i & 3u) * 8u;
+    let low = raw_#(i >> 2u);
+    // In two shifts: one of 32 bits is none.
+    let high = (raw_#((i + 3u) >> 2u) << (24u - shift)) << 8u;
+    return vec4<u32>((low >> shift) | select(high, 0u, shift == 0u), 0u, 0u, 0u);
+}
+fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
+    let bytes = (words.xxxx >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+    return vec4<f32>(DECODE(bytes.x), DECODE(bytes.y), DECODE(bytes.z), DECODE(bytes.w));
 }
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
