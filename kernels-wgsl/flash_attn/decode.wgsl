@@ -17,23 +17,16 @@ var<workgroup> slots: array<i32, 2u * BLOCK_N>; // of these keys and of the next
 var<workgroup> carries: array<vec4<f32>, 2>;
 var<workgroup> found: array<vec2<f32>, BLOCK_M>;
 
-// Words as they are: whoever decodes them waits for memory.
+// Words as they are: whoever decodes them waits for memory. Of a key that is not there another's, and no weight: a branch around
+// them would let one read wait for another.
 fn key_words(slot: i32, head: u32, four: u32) -> vec4<u32> {
-    var words = vec4<u32>();
-    if (slot >= 0) {
-        let at = key_place(u32(slot), head, four * 4u);
-        words = words4_k(at.x, at.y);
-    }
-    return words;
+    let at = key_place(u32(max(slot, 0)), head, four * 4u);
+    return words4_k(at.x, at.y);
 }
 
 fn value_words(slot: i32, head: u32, four: u32) -> vec4<u32> {
-    var words = vec4<u32>();
-    if (slot >= 0) {
-        let at = value_place(u32(slot), head, four * 4u);
-        words = words4_v(at.x, at.y);
-    }
-    return words;
+    let at = value_place(u32(max(slot, 0)), head, four * 4u);
+    return words4_v(at.x, at.y);
 }
 
 fn put_slot(s: Sequence, at: u32, j: i32, end: i32) {

@@ -33,11 +33,12 @@ fn few(op: &FlashAttnSpec) -> Result<(), String> {
     }
 }
 
-/// Four elements are read at once.
+/// Four elements are read at once, wherever there are some.
 fn whole_fours(op: &FlashAttnSpec) -> Result<(), String> {
     match op.store {
         _ if op.head_dim != 64 => Err(format!("made for heads of 64 elements, these have {}", op.head_dim)),
         KvStore::Paged { layout: PageLayout::XSplit { .. }, .. } => Err("values are a page apart".into()),
+        KvStore::Paged { pages: 0, .. } => Err("without pages there is nothing to read".into()),
         _ => Ok(()),
     }
 }
