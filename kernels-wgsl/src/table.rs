@@ -71,6 +71,20 @@ const ATTENTION_OF_FEW: &[Kernel] = &[
         "flash_attn/tile.wgsl", "flash_attn/split.wgsl"),
 ];
 
+const DECODE: &[Kernel] = &[
+    SEQUENCES,
+    PAGES,
+    kernel!("flash_attn": "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/listed.wgsl", "flash_attn/find.wgsl",
+        "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/decode.wgsl"),
+    ATTENTION[3],
+];
+const DECODE_OF_FEW: &[Kernel] = &[
+    ATTENTION_OF_FEW[0],
+    kernel!("flash_attn": "include/faults.wgsl", "include/kv_store.wgsl", "include/sequence.wgsl", "flash_attn/lengths.wgsl",
+        "flash_attn/find_few.wgsl", "flash_attn/tile.wgsl", "flash_attn/keys.wgsl", "flash_attn/decode.wgsl"),
+    ATTENTION_OF_FEW[2],
+];
+
 /// Every probe.
 pub const PROBES: &[Probe] = &[
     Probe { name: "halves", needs: &[], side: 0, files: &[include_str!("../probe/halves.wgsl")] },
@@ -211,10 +225,42 @@ pub const ARTIFACTS: &[Artifact] = &[
     },
     Artifact {
         op: "flash_attn",
+        variant: "decode_few",
+        needs: &[],
+        relies: &[],
+        sizes: &[
+            ("THREADS", 256),
+            ("BLOCK_M", 8),
+            ("BLOCK_N", 64),
+            ("SPLIT", 1),
+            ("M_TILES", 8),
+            ("N_TILES", 4),
+            ("MOST_GROUPS", 256),
+        ],
+        kernels: DECODE_OF_FEW,
+    },
+    Artifact {
+        op: "flash_attn",
+        variant: "decode",
+        needs: &[],
+        relies: &[],
+        sizes: &[
+            ("THREADS", 256),
+            ("BLOCK_M", 8),
+            ("BLOCK_N", 64),
+            ("SPLIT", 1),
+            ("M_TILES", 8),
+            ("N_TILES", 4),
+            ("MOST_GROUPS", 1024),
+        ],
+        kernels: DECODE,
+    },
+    Artifact {
+        op: "flash_attn",
         variant: "few",
         needs: &[],
         relies: &[],
-        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1), ("MOST_GROUPS", 4096)],
         kernels: ATTENTION_OF_FEW,
     },
     Artifact {
@@ -222,7 +268,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         variant: "split",
         needs: &[],
         relies: &[],
-        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1)],
+        sizes: &[("THREADS", 256), ("BLOCK_M", 8), ("BLOCK_N", 32), ("SPLIT", 1), ("MOST_GROUPS", 4096)],
         kernels: ATTENTION,
     },
     Artifact {

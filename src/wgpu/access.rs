@@ -118,7 +118,7 @@ fn change_#(word: u32, shift: u32, bits: u32, all: u32) {
 }
 ";
 
-// `words4_#` only reads, for `decoded4_#` later: between them a kernel has time for something else. No branch, wherever a row starts.
+// `words4_#` only reads, for `decoded4_#` later: between them a kernel has time for something else, such as more reads.
 const READS_WORDS: &str = "
 fn bits_#(row: u32, col: u32) -> u32 { return raw_#(#_at(row, col)); }
 fn words4_#(row: u32, col: u32) -> vec4<u32> {
@@ -147,13 +147,16 @@ fn bits_#(row: u32, col: u32) -> u32 {
 }
 fn words4_#(row: u32, col: u32) -> vec4<u32> {
     let i = #_at(row, col);
-    let words = vec3<u32>(raw_#(i >> 1u), raw_#((i >> 1u) + 1u), raw_#((i + 3u) >> 1u));
-    let between = (words.xy >> vec2<u32>(16u)) | (words.yz << vec2<u32>(16u));
-    return vec4<u32>(select(words.xy, between, (i & 1u) == 1u), 0u, 0u);
+    let odd = i & 1u;
+    var last = 0u;
+    if (odd == 1u) { last = raw_#((i + 3u) >> 1u); }
+    return vec4<u32>(raw_#(i >> 1u), raw_#((i >> 1u) + 1u), last, odd);
 }
 fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
-    let low = words.xy & vec2<u32>(0xffffu);
-    let high = words.xy >> vec2<u32>(16u);
+    let between = (words.xy >> vec2<u32>(16u)) | (words.yz << vec2<u32>(16u));
+    let pairs = select(words.xy, between, words.w == 1u);
+    let low = pairs & vec2<u32>(0xffffu);
+    let high = pairs >> vec2<u32>(16u);
     return vec4<f32>(DECODE(low.x), DECODE(high.x), DECODE(low.y), DECODE(high.y));
 }
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
@@ -178,13 +181,14 @@ fn bits_#(row: u32, col: u32) -> u32 {
 fn words4_#(row: u32, col: u32) -> vec4<u32> {
     let i = #_at(row, col);
     let shift = (i & 3u) * 8u;
-    let low = raw_#(i >> 2u);
-    // In two shifts: one of 32 bits is none.
-    let high = (raw_#((i + 3u) >> 2u) << (24u - shift)) << 8u;
-    return vec4<u32>((low >> shift) | select(high, 0u, shift == 0u), 0u, 0u, 0u);
+    var last = 0u;
+    if (shift != 0u) { last = raw_#((i + 3u) >> 2u); }
+    return vec4<u32>(raw_#(i >> 2u), last, shift, 0u);
 }
 fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
-    let bytes = (words.xxxx >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
+    // In two shifts: one of 32 bits is none.
+    let all = (words.x >> words.z) | ((words.y << (24u - words.z)) << 8u);
+    let bytes = (vec4<u32>(all) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
     return vec4<f32>(DECODE(bytes.x), DECODE(bytes.y), DECODE(bytes.z), DECODE(bytes.w));
 }
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }

@@ -17,8 +17,6 @@ const SEQUENCE: usize = 8;
 const MAX_SPLITS: usize = 128;
 /// Keys of a part, at least.
 const LEAST_KEYS: usize = 32;
-/// Workgroups that keys are split up to: some eight for each of a large GPU's processors, four times.
-const MOST_GROUPS: usize = 4096;
 /// Most of anything that kernels multiply or add up in 32 bits.
 const MOST: usize = 1 << 30;
 
@@ -106,17 +104,22 @@ impl FlashAttnSpec {
         self.sequences(launch.status().sizes([("page_size", self.page_size())]), from).only_reports()
     }
 
-    /// Most tiles: every sequence may have one that is not full.
+    /// Most tiles: every sequence may have one that is not full, unless a query fills some.
     fn tiles(&self, block_m: usize) -> usize {
+        let heads = self.heads_each();
+        if heads.is_multiple_of(block_m) {
+            return self.q_tokens.saturating_mul(heads / block_m);
+        }
         self.q_tokens.saturating_mul(self.heads_each()).div_ceil(block_m) + self.sequences.min(self.q_tokens)
     }
 
-    /// Workgroups that share the keys of a tile.
-    fn splits(&self, block_m: usize) -> usize {
+    /// Workgroups that share the keys of a tile: with MOST_GROUPS of all, a large GPU has all of them at once.
+    fn splits(&self, artifact: &Artifact) -> usize {
+        let (block_m, block_n) = self.blocks(artifact);
         let window = self.mask.window().map_or(usize::MAX, |w| w.saturating_add(self.max_q_len));
         let keys = self.most_keys().min(window);
         let groups = self.tiles(block_m).saturating_mul(self.kv_heads).max(1);
-        let fastest = keys.div_ceil(LEAST_KEYS).min(MOST_GROUPS / groups);
+        let fastest = keys.div_ceil(block_n.max(LEAST_KEYS)).min(artifact.size("MOST_GROUPS") as usize / groups);
         self.splits.unwrap_or(fastest).clamp(1, MAX_SPLITS)
     }
 
@@ -229,7 +232,7 @@ impl WgpuOp for FlashAttnSpec {
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
         let (mut list, mut scratch) = (Vec::new(), 0);
-        let from = if artifact.variant == "few" {
+        let from = if artifact.variant.ends_with("few") {
             Found::Each
         } else {
             let scales = if self.kv_scales { 2 * self.kv_heads } else { 0 };
@@ -242,7 +245,7 @@ impl WgpuOp for FlashAttnSpec {
             list.push(blocks(self.attend(block_m, 1, &from, None)));
             return Ok(Launches { list, scratch });
         }
-        let splits = self.splits(block_m);
+        let splits = self.splits(artifact);
         let rows = self.q_tokens.saturating_mul(self.q_heads).saturating_mul(splits);
         let end = rows.saturating_mul(self.partial_row() * 4).saturating_add(scratch);
         list.push(blocks(self.attend(block_m, splits, &from, Some(scratch..end))));

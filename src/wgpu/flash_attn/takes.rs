@@ -1,7 +1,7 @@
 //! Which variants take an attention, and which of them suit it.
 
 use crate::dtype::DType;
-use crate::op::{FlashAttnSpec, KvIndex, KvStore};
+use crate::op::{FlashAttnSpec, KvIndex, KvStore, PageLayout};
 use dropless_kernels_wgsl::Artifact;
 
 /// Sequences that every workgroup may go through.
@@ -13,6 +13,8 @@ const ENOUGH_GROUPS: usize = 1024;
 pub(super) fn legal(op: &FlashAttnSpec, artifact: &Artifact) -> Result<(), String> {
     match artifact.variant {
         "few" => few(op),
+        "decode_few" => few(op).and_then(|()| whole_fours(op)),
+        "decode" => whole_fours(op),
         "coop" | "coop8" => halves(op),
         _ => Ok(()),
     }
@@ -28,6 +30,16 @@ fn few(op: &FlashAttnSpec) -> Result<(), String> {
         (_, true) => Err("with scales of keys and values it would bind too much".into()),
         (KvIndex::BlockTable { .. } | KvIndex::StartLen, _) => Ok(()),
         _ => Err("takes keys by a block table, or by start and length".into()),
+    }
+}
+
+/// Four elements are read at once, wherever there are some.
+fn whole_fours(op: &FlashAttnSpec) -> Result<(), String> {
+    match op.store {
+        _ if op.head_dim != 64 => Err(format!("made for heads of 64 elements, these have {}", op.head_dim)),
+        KvStore::Paged { layout: PageLayout::XSplit { .. }, .. } => Err("values are a page apart".into()),
+        KvStore::Paged { pages: 0, .. } => Err("without pages there is nothing to read".into()),
+        _ => Ok(()),
     }
 }
 
@@ -49,8 +61,10 @@ fn halves(op: &FlashAttnSpec) -> Result<(), String> {
 pub(super) fn suits(op: &FlashAttnSpec, artifact: &Artifact, groups: usize) -> Result<(), String> {
     match (artifact.variant, op.splits) {
         ("coop8", _) => Err("not chosen: no device has shown its results right yet".into()),
-        ("few" | "split", Some(1)) => Err("the spec wants a sequence's keys in one share".into()),
-        ("few" | "split", None) if groups > ENOUGH_GROUPS => {
+        ("few" | "split" | "decode_few" | "decode", Some(1)) => {
+            Err("the spec wants a sequence's keys in one share".into())
+        }
+        ("few" | "split" | "decode_few" | "decode", None) if groups > ENOUGH_GROUPS => {
             Err(format!("made for up to {ENOUGH_GROUPS} workgroups, these are {groups} without it"))
         }
         _ => Ok(()),
