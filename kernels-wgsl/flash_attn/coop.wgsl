@@ -210,10 +210,10 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         note(VALUES, fours);
         note_zeros(fours, now, lane);
         workgroupBarrier();
-        keys = kv_words(KEYS, next, kv_head, lane);
         // Values take the place of the keys.
         let v_fit = fit_of_all(VALUES);
         put_kv(fours, power_of_two(-v_fit.exponent), lane);
+        keys = kv_words(KEYS, next, kv_head, lane);
         var up = vec2<f32>(power_of_two(q_fit.exponent), power_of_two(k_fit.exponent));
         if (exact_scores) { up = vec2<f32>(1.0); }
         // Weights are relative to the largest of the tile, so that f16 holds those that count beside values of another magnitude.

@@ -251,7 +251,7 @@ pub const ARTIFACTS: &[Artifact] = &[
             ("SPLIT", 1),
             ("M_TILES", 8),
             ("N_TILES", 4),
-            ("MOST_GROUPS", 1024),
+            ("MOST_GROUPS", 512),
         ],
         kernels: DECODE,
     },
