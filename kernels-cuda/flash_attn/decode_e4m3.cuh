@@ -28,22 +28,26 @@ template <class Q, int DIM> struct E4m3Warp : DecodeWarp<MmaF16, DIM, 1> {
         for (int n = 0; n < PARTS; n++) x.v[row][n] = load_bytes<ALIGNED, uint2>(at + 64 * n);
     }
 
-    // A row of queries of this lane's row g, `is` there.
-    template <bool ALIGNED> __device__ __forceinline__ void load_query(const char* row, bool is, const float* k_scale) {
-        float largest = 0.0f;
+    // This lane's pieces of a row of queries.
+    struct Query {
         uint4 raw[2 * PARTS];
+    };
+
+    template <bool ALIGNED> static __device__ __forceinline__ void ask_query(const char* row, Query& query) {
 #pragma unroll
-        for (int n = 0; n < PARTS; n++) {
+        for (int n = 0; n < 2 * PARTS; n++) {
+            query.raw[n] = ask_16<ALIGNED>(row + 128 * (n / 2) + 32 * Base::c() + 16 * (n % 2));
+        }
+    }
+
+    __device__ __forceinline__ void take_query(const Query& query, const float* k_scale) {
+        float largest = 0.0f;
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const char* at = row + 128 * n + 32 * Base::c() + 16 * i;
-                uint4& w = raw[2 * n + i];
-                w = is ? fetch_16<ALIGNED>(at) : uint4{};
+        for (int n = 0; n < 2 * PARTS; n++) {
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    const float2 two = widen_pair(Q{}, Base::word(w, j));
-                    largest = fmaxf(largest, fmaxf(fabsf(two.x), fabsf(two.y)));
-                }
+            for (int j = 0; j < 4; j++) {
+                const float2 two = widen_pair(Q{}, Base::word(query.raw[n], j));
+                largest = fmaxf(largest, fmaxf(fabsf(two.x), fabsf(two.y)));
             }
         }
 #pragma unroll
@@ -54,7 +58,7 @@ template <class Q, int DIM> struct E4m3Warp : DecodeWarp<MmaF16, DIM, 1> {
             unsigned w[4];
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const float2 two = widen_pair(Q{}, Base::word(raw[n], j));
+                const float2 two = widen_pair(Q{}, Base::word(query.raw[n], j));
                 w[j] = pair(MmaF16{}, two.x * power.up, two.y * power.up);
             }
             Base::q[0][n] = make_uint4(w[0], w[1], w[2], w[3]);

@@ -18,12 +18,17 @@ template <class T, int DIM> struct HalvesWarp : DecodeWarp<T, DIM, 1> {
         for (int n = 0; n < Base::PIECES; n++) x.v[row][n] = load_bytes<ALIGNED, uint4>(at + 128 * n);
     }
 
-    // This lane's row g of the queries, `is` there.
-    template <bool ALIGNED> __device__ __forceinline__ void load_query(const char* row, bool is, const float*) {
+    // This lane's pieces of a row of queries.
+    struct Query {
+        uint4 raw[Base::CHUNKS];
+    };
+
+    template <bool ALIGNED> static __device__ __forceinline__ void ask_query(const char* row, Query& query) {
 #pragma unroll
-        for (int n = 0; n < Base::CHUNKS; n++) {
-            const char* at = row + 64 * n + 16 * Base::c();
-            Base::q[0][n] = is ? fetch_16<ALIGNED>(at) : uint4{};
-        }
+        for (int n = 0; n < Base::CHUNKS; n++) query.raw[n] = ask_16<ALIGNED>(row + 64 * n + 16 * Base::c());
+    }
+    __device__ __forceinline__ void take_query(const Query& query, const float*) {
+#pragma unroll
+        for (int n = 0; n < Base::CHUNKS; n++) Base::q[0][n] = query.raw[n];
     }
 };

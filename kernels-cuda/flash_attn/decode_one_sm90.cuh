@@ -1,8 +1,9 @@
 // One query a sequence and up to 8 heads a key head, many keys: decode_sm90.cu for what most decodes are. Short calls are
-// chains of latencies, which this keeps short: lengths, offsets, first pages and the query of the row where it most likely is
-// are asked for together, keys as soon as the length is here; little code, for it is fetched too. Long calls want two units a warp
+// chains of latencies, which this keeps short: lengths, offsets, sinks, first pages and the query of the row where it most likely
+// is are asked for together (decode_asked_sm90.cuh), keys as soon as the length is here; little code, for it is fetched too. Long calls want two units a warp
 // under way at every time (STAGES 2) and plain addresses.
 #pragma once
+#include "decode_asked_sm90.cuh"
 #include "decode_share_sm90.cuh"
 #include "ptx/overlap.cuh"
 
@@ -11,14 +12,14 @@ struct Keys16 {
     int first, count;
 };
 
-__device__ __forceinline__ Keys16 keys_of(const FlashAttnParams& p, int s) {
+__device__ __forceinline__ Keys16 keys_of(const FlashAttnParams& p, int s, const Asked& asked) {
     if (p.index == BLOCK_TABLE) {
         const long long most = min((long long)p.max_k_len, (long long)p.page_limit * p.store.page_size);
-        return {0, clamped(__ldg(p.k_len + s), int(most))};
+        return {0, clamped(asked.len, int(most))};
     }
     if (p.index == START_LEN) {
-        const int count = __ldg(p.k_len + s), slots = int(p.store.slots), first = clamped(__ldg(p.k_first + s), slots);
-        return {first, clamped(count, min(p.max_k_len, slots - first))};
+        const int slots = int(p.store.slots), first = clamped(asked.first, slots);
+        return {first, clamped(asked.len, min(p.max_k_len, slots - first))};
     }
     const Sequence found = sequence(p, s, nullptr);
     return {found.k_first, found.k_len};
@@ -47,16 +48,23 @@ template <class Warp> __device__ __forceinline__ void find(const FlashAttnParams
 
 // Units first, first + step .. of a warp, which calls `ready` when it needs the query.
 template <bool ALIGNED, class Warp, class Ready>
-__device__ __forceinline__ void attend(const FlashAttnParams& p, int s, int first, int step, Warp& mine, const Ready& ready) {
+__device__ __forceinline__ void attend(const FlashAttnParams& p, int s, int first, int step, const Asked& asked, Warp& mine,
+                                       const Ready& ready) {
+    constexpr int AHEAD = Warp::STAGES_OF == 1 ? 1 : 3; // pages known when the keys' length is
     AlignedUnits<Warp, ALIGNED> units(p);
-    int u = first, page = -1;
-    const bool table = p.index == BLOCK_TABLE; // first pages are known before the length is
-    if (table) units.pages = p.pages + s * p.pages_stride, units.entries = p.page_limit, page = units.look_up(u);
-    const Keys16 keys = keys_of(p, s);
-    if (!table) {
-        units.pages = p.pages + keys.first, units.entries = (keys.count + p.store.page_size - 1) / p.store.page_size;
-        page = units.look_up(u);
+    int u = first, pages[AHEAD];
+    const bool table = p.index == BLOCK_TABLE;
+    units.pages = p.pages + s * p.pages_stride, units.entries = table ? p.page_limit : 0;
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) pages[i] = units.ask_page(u + i * step);
+    const Keys16 keys = keys_of(p, s, asked);
+    if (!table) units.pages = p.pages + keys.first, units.entries = (keys.count + p.store.page_size - 1) / p.store.page_size;
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) {
+        if (!table) pages[i] = units.look_up(u + i * step);
+        else if (!units.is_entry(u + i * step)) pages[i] = -1;
     }
+    int page = pages[0];
     find<Warp>(p, keys, units);
     const int whole = keys.count / 16;
     typename Warp::Pieces x;
@@ -70,7 +78,7 @@ __device__ __forceinline__ void attend(const FlashAttnParams& p, int s, int firs
     } else {
         // x is unit u, y the next one of this warp.
         typename Warp::Pieces y;
-        int next = units.look_up(u + step), third = units.look_up(u + 2 * step);
+        int next = pages[1], third = pages[2];
         bool is = u < whole && units.there(page), follows = is && u + step < whole && units.there(next);
         if (is) units.fetch(u, page, x);
         if (follows) units.fetch(u + step, next, y);
@@ -105,21 +113,26 @@ __device__ __forceinline__ void attend(const FlashAttnParams& p, int s, int firs
 }
 
 template <bool ALIGNED, class Warp, class Ready>
-__device__ __forceinline__ void attend_window(const FlashAttnParams& p, int s, int first, int step, Warp& mine, const Ready& ready) {
+__device__ __forceinline__ void attend_window(const FlashAttnParams& p, int s, int first, int step, const Asked& asked, Warp& mine,
+                                              const Ready& ready) {
     WindowUnits<Warp, ALIGNED> units(p);
-    const Keys16 keys = keys_of(p, s);
+    const Keys16 keys = keys_of(p, s, asked);
     find<Warp>(p, keys, units);
     units.pages = p.pages + (p.index == BLOCK_TABLE ? s * p.pages_stride : keys.first);
     units.end = keys.count, units.begin = p.window == 0 || p.window >= keys.count ? 0 : keys.count - int(p.window);
     TwoPages pages = units.look_up(first);
     const int count = units.count();
     typename Warp::Pieces x;
-    ready();
-    for (int u = first; u < count; u += step) {
-        const There some = units.there(u, pages);
-        if (!units.Place::there(p, pages.first) || !units.Place::there(p, pages.last)) report(p.status, FAULT_PAGE);
-        if (some.any()) units.fetch(u, pages, some, x);
-        pages = units.look_up(u + step);
+    for (int u = first;; u += step) {
+        There some = {};
+        if (u < count) {
+            some = units.there(u, pages);
+            if (!units.Place::there(p, pages.first) || !units.Place::there(p, pages.last)) report(p.status, FAULT_PAGE);
+            if (some.any()) units.fetch(u, pages, some, x);
+            pages = units.look_up(u + step);
+        }
+        if (u == first) ready();
+        if (u >= count) break;
         if (!some.any()) continue;
         if (some.all()) take<false>(p, x, some, mine);
         else take<true>(p, x, some, mine);
@@ -134,28 +147,27 @@ struct Rest {
 
 template <bool ALIGNED, bool WINDOW, int DIM, class Warp>
 __device__ __forceinline__ void run(const FlashAttnParams& p, int s, const float* k_scale, Warp& mine, Rest& rest) {
-    const int head = blockIdx.y * p.group;
-    OffsetPair offsets;
-    offsets.fetch(p.cu_seqlens_q, s, p.q_tokens);
-    const bool is = Warp::g() < p.group;
-    auto load_query = [&](int row) {
-        const char* at = address(p.q, row, (long long)(head + (is ? Warp::g() : 0)) * DIM);
-        mine.template load_query<ALIGNED>(at, is, k_scale);
+    const Asked asked(p, s);
+    // Lanes behind the group's last head work on that one too: nobody asks for what they find.
+    const int head = blockIdx.y * p.group + min(Warp::g(), p.group - 1);
+    typename Warp::Query query;
+    // The type is 16 bits: no branch on it.
+    auto ask_query = [&](int row) {
+        Warp::template ask_query<ALIGNED>((const char*)p.q.base + 2 * (row * p.q.stride + (long long)head * DIM), query);
     };
     // One query a sequence: most likely sequence s has row s.
     const int guess = min(s, p.q_tokens - 1);
-    load_query(guess);
-    float sink = -INFINITY;
-    if (p.sinks.base && threadIdx.x < p.group) sink = sink_of(p, head + threadIdx.x);
+    ask_query(guess);
     auto ready = [&] {
-        const int row = offsets.first(), last = offsets.last(row);
-        if (row != guess && row < last) load_query(row);
-        if (threadIdx.x < 8) rest.sinks[threadIdx.x] = sink;
-        if (threadIdx.x == 0) rest.row = row < last ? row : -1;
+        const int row = asked.row(p, s);
+        if (row >= 0 && row != guess) ask_query(row);
+        mine.take_query(query, k_scale);
+        if (threadIdx.x < 8) rest.sinks[threadIdx.x] = asked.sink.value(p);
+        if (threadIdx.x == 0) rest.row = row;
     };
     const int first = threadIdx.x / 32 * gridDim.x + blockIdx.x, step = WARPS * gridDim.x;
-    if constexpr (WINDOW) attend_window<ALIGNED>(p, s, first, step, mine, ready);
-    else attend<ALIGNED>(p, s, first, step, mine, ready);
+    if constexpr (WINDOW) attend_window<ALIGNED>(p, s, first, step, asked, mine, ready);
+    else attend<ALIGNED>(p, s, first, step, asked, mine, ready);
 }
 
 // Views of any alignment are rare: a kernel of their own, so that the others stay small, and one for windows and without.

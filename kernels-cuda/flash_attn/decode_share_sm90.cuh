@@ -71,13 +71,27 @@ __device__ __forceinline__ void put_together(const Shared<DIM, COLS>& at, Warp& 
     for (int i = threadIdx.x; i < at.share && at.rank * at.share + i < ELEMENTS; i += 32 * WARPS) {
         const int e = at.rank * at.share + i, row = e / DIM, d = e % DIM;
         float m = NO_MAX, l = 0.0f, o = 0.0f;
-        for (int split = 0; split < at.splits; split++) m = fmaxf(m, at.ml_from[split * ROWS + row].x);
-#pragma unroll 4
-        for (int split = 0; split < at.splits; split++) {
-            const float2 ml = at.ml_from[split * ROWS + row];
-            const float shrink = fast_exp2(ml.x - m);
-            l += ml.y * shrink;
-            o += at.o_from[split * at.share + i] * shrink;
+        constexpr int AT_ONCE = 8; // blocks: all loads of theirs first
+#pragma unroll 1
+        for (int split = 0; split < at.splits; split += AT_ONCE) {
+            float2 ml[AT_ONCE];
+            float part[AT_ONCE];
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++) {
+                const bool is = split + n < at.splits;
+                ml[n] = is ? at.ml_from[(split + n) * ROWS + row] : make_float2(-INFINITY, 0.0f);
+                part[n] = is ? at.o_from[(split + n) * at.share + i] : 0.0f;
+            }
+            float raised = m;
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++) raised = fmaxf(raised, ml[n].x);
+            const float before = fast_exp2(m - raised);
+            m = raised, l *= before, o *= before;
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++) {
+                const float shrink = fast_exp2(ml[n].x - m);
+                l += ml[n].y * shrink, o += part[n] * shrink;
+            }
         }
         finish(row, d, m, l, o);
     }

@@ -1,5 +1,6 @@
 // Units of 16 neighbouring keys of a decode with one query a sequence: where they are, and their way into a warp's registers.
 #pragma once
+#include "decode_asked_sm90.cuh"
 #include "ptx/stream.cuh"
 #include "tile.cuh"
 
@@ -17,6 +18,12 @@ template <bool ALIGNED, class Words> __device__ __forceinline__ Words load_bytes
         }
     }
     return words;
+}
+
+// Eight elements of a query: decode_asked_sm90.cuh.
+template <bool ALIGNED> __device__ __forceinline__ uint4 ask_16(const char* at) {
+    if constexpr (ALIGNED) return ask((const uint4*)at);
+    else return fetch_16<false>(at);
 }
 
 // Which of a unit's 16 keys are there.
@@ -46,11 +53,14 @@ template <class Warp, bool ALIGNED> struct AlignedUnits : Place {
     int entries; // of `pages`
     __device__ __forceinline__ AlignedUnits(const FlashAttnParams& p) : p(p) {}
 
+    __device__ __forceinline__ int nth(int unit) const { return 16 * unit >> (p.page_shift + 3); }
+    __device__ __forceinline__ bool is_entry(int unit) const { return nth(unit) < entries; }
     __device__ __forceinline__ int look_up(int unit) const {
         if (packed(p)) return 2 * unit; // an eight is a page
-        const int nth = 16 * unit >> (p.page_shift + 3);
-        return nth < entries ? __ldg(pages + nth) : -1;
+        return is_entry(unit) ? __ldg(pages + nth(unit)) : -1;
     }
+    // The same of what has entries, which says nothing where `is_entry` does not hold.
+    __device__ __forceinline__ int ask_page(int unit) const { return ask(is_entry(unit) ? pages + nth(unit) : p.cu_seqlens_q); }
     __device__ __forceinline__ bool there(int page) const { return Place::there(p, page); }
 
     // A whole unit: plain steps from key to key.
@@ -110,8 +120,21 @@ template <class Warp, bool ALIGNED> struct WindowUnits : Place {
     }
 
     __device__ __forceinline__ void fetch(int unit, const TwoPages& of, const There& keys, typename Warp::Pieces& x) const {
-        const int from = begin + 16 * unit, turn = turn_of(from);
-        const int within = packed(p) ? from : (8 << p.page_shift) - turn;
+        const int from = begin + 16 * unit;
+        if (packed(p)) { // all keys are there but behind the last
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const unsigned key = from + keys.nearest(Warp::g() + 8 * half);
+                Warp::template fetch_key<ALIGNED>(x, half, k + (unsigned long long)p.k_token * key);
+            }
+#pragma unroll
+            for (int row = 0; row < 4; row++) {
+                const unsigned key = from + keys.nearest(2 * Warp::c() + (row & 1) + 8 * (row >> 1));
+                Warp::template fetch_value<ALIGNED>(x, row, v + (unsigned long long)p.v_token * key);
+            }
+            return;
+        }
+        const int turn = turn_of(from), within = (8 << p.page_shift) - turn;
         const long long k0 = of.first * p.k_page + (long long)p.k_token * within, k1 = of.last * p.k_page - (long long)p.k_token * turn;
         const long long v0 = of.first * p.v_page + (long long)p.v_token * within, v1 = of.last * p.v_page - (long long)p.v_token * turn;
 #pragma unroll
