@@ -1,9 +1,11 @@
 // Few rows an expert with weights of 16 bits in rows of whole 16 bytes, in f32: a workgroup takes BLOCK_M rows and BLOCK_N weight
-// rows, a team of 32 invocations two of them, 16 bytes each at a time.
+// rows, a team of 32 invocations two of them, 16 bytes each at a time. The next turn's are always on their way, without a branch around
+// them: what lies behind a row's end is asked for again instead.
 const FOURS: u32 = CHUNK / 4u; // of a chunk of CHUNK elements along K: the first of every two, then the second
 const EIGHTS: u32 = CHUNK / 8u;
 const TEAMS: u32 = THREADS / 32u;
-const_assert BLOCK_N * 16 == THREADS && BLOCK_N % 8 == 0;
+const TURNS: u32 = (FOURS + THREADS - 1u) / THREADS; // fours of a chunk that an invocation stages
+const_assert BLOCK_N * 16 == THREADS && BLOCK_N % 8 == 0 && EIGHTS % 64u == 0u;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
 var<workgroup> sums: array<Sum, BLOCK_N>;
@@ -16,6 +18,39 @@ fn two(word: u32) -> vec2<f32> {
 fn eight_products(sum: Sum, w: vec4<u32>, v: u32) -> Sum {
     let low = multiplied(sum, vec4<f32>(two(w.x), two(w.y)), staged(v));
     return multiplied(low, vec4<f32>(two(w.z), two(w.w)), staged(v + EIGHTS));
+}
+
+// Of two weight rows eight elements, and those 32 times eight further on.
+struct Weights {
+    w: vec4<u32>,
+    u: vec4<u32>,
+    w_next: vec4<u32>,
+    u_next: vec4<u32>,
+}
+
+fn load_weights(first: vec2<u32>, v: u32, last: u32) -> Weights {
+    let near = first + min(v, last);
+    let far = first + min(v + 32u, last);
+    return Weights(vec_w(near.x), vec_w(near.y), vec_w(far.x), vec_w(far.y));
+}
+
+// Elements `k` to `k + 8 * count` of all rows, whose words are asked for before the first is decoded.
+fn stage_chunk(k: u32, count: u32, lane: u32) {
+    var words = array<array<vec4<u32>, BLOCK_M>, TURNS>();
+    for (var m = 0u; m < BLOCK_M; m++) {
+        if (a_rows[m] < 0) { continue; }
+        for (var i = 0u; i < TURNS; i++) {
+            let f = min(lane + i * THREADS, 2u * count - 1u);
+            words[i][m] = words4_a(u32(a_rows[m]), k + f * 4u);
+        }
+    }
+    for (var i = 0u; i < TURNS; i++) {
+        let f = lane + i * THREADS;
+        if (f >= 2u * count) { break; }
+        var four = array<vec4<f32>, BLOCK_M>();
+        for (var m = 0u; m < BLOCK_M; m++) { four[m] = decoded4_a(words[i][m]); }
+        stage(f / 2u + f % 2u * EIGHTS, four);
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -43,34 +78,24 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         let rows = vec2<u32>(weight_row(min(col_first + team, p.n - 1u)), weight_row(min(col_first + team + TEAMS, p.n - 1u)));
         first = w_at(u32(local - p.bound_first), 0u) + rows * eights;
     }
+    var next = Weights();
+    if (eights > 0u) { next = load_weights(first, l, eights - 1u); }
     var sum = Sum();
     var other = Sum();
     for (var chunk = 0u; chunk < eights; chunk += EIGHTS) {
         workgroupBarrier();
         let end = min(EIGHTS, eights - chunk);
-        for (var f = lane; f < 2u * end; f += THREADS) {
-            var four = array<vec4<f32>, BLOCK_M>();
-            for (var m = 0u; m < BLOCK_M; m++) {
-                if (a_rows[m] >= 0) { four[m] = load4_a(u32(a_rows[m]), chunk * 8u + f * 4u, 4u); }
-            }
-            stage(f / 2u + f % 2u * EIGHTS, four);
-        }
+        stage_chunk(chunk * 8u, end, lane);
         workgroupBarrier();
-        let at = first + chunk;
-        var v = l;
-        for (; v + 32u < end; v += 64u) {
-            let w = vec_w(at.x + v);
-            let u = vec_w(at.y + v);
-            let w_next = vec_w(at.x + v + 32u);
-            let u_next = vec_w(at.y + v + 32u);
-            sum = eight_products(sum, w, v);
-            other = eight_products(other, u, v);
-            sum = eight_products(sum, w_next, v + 32u);
-            other = eight_products(other, u_next, v + 32u);
-        }
-        if (v < end) {
-            sum = eight_products(sum, vec_w(at.x + v), v);
-            other = eight_products(other, vec_w(at.y + v), v);
+        for (var v = l; v < end; v += 64u) {
+            let now = next;
+            next = load_weights(first, chunk + v + 64u, eights - 1u);
+            sum = eight_products(sum, now.w, v);
+            other = eight_products(other, now.u, v);
+            if (v + 32u < end) {
+                sum = eight_products(sum, now.w_next, v + 32u);
+                other = eight_products(other, now.u_next, v + 32u);
+            }
         }
     }
     share(sum, 0u, lane);

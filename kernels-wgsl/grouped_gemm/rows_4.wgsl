@@ -12,6 +12,13 @@ fn stage(at: u32, four: array<vec4<f32>, BLOCK_M>) {
     a_tile[at + 3u * FOURS] = vec4<f32>(four[0].w, four[1].w, four[2].w, four[3].w);
 }
 
+// Elements e and e + 1 of a consecutive four, as the lower or upper half of the one at `at`.
+fn stage_two(at: u32, half: u32, four: array<vec4<f32>, BLOCK_M>, e: u32) {
+    let first = at + half * 2u * FOURS;
+    a_tile[first] = vec4<f32>(four[0][e], four[1][e], four[2][e], four[3][e]);
+    a_tile[first + FOURS] = vec4<f32>(four[0][e + 1u], four[1][e + 1u], four[2][e + 1u], four[3][e + 1u]);
+}
+
 fn staged(at: u32) -> Four {
     return Four(a_tile[at], a_tile[at + FOURS], a_tile[at + 2u * FOURS], a_tile[at + 3u * FOURS]);
 }

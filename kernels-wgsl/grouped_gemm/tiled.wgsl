@@ -4,6 +4,8 @@
 // of f32 and none that counts is lost; elsewhere weights are made whole, half of their scale included, before they are multiplied.
 const LEAST_PLAIN: u32 = 27u; // biased exponents
 const MOST_PLAIN: u32 = 237u;
+const TURNS: u32 = FOURS / THREADS; // fours of a chunk that an invocation stages
+const_assert FOURS % THREADS == 0;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
 var<workgroup> beyond: atomic<u32>; // some element of the chunk is out of bounds
@@ -26,24 +28,33 @@ fn has_far(scales: u32) -> bool {
     return (((scales & 0x7f7f7f7fu) + 0x0f0f0f0fu) & scales & 0x80808080u) != 0u;
 }
 
-// Elements of `a` in the order in which invocations take them: of 16, the four of q = 0, then those of q = 1, ...
+// Elements of `a` in the order in which invocations take them: of 16, the four of q = 0, then those of q = 1, ... Their words are asked
+// for before the first is decoded.
 fn stage_chunk(k_first: u32, lane: u32) {
     if (lane == 0u) { atomicStore(&beyond, 0u); }
     workgroupBarrier();
+    var words = array<array<vec4<u32>, BLOCK_M>, TURNS>();
+    for (var m = 0u; m < BLOCK_M; m++) {
+        if (a_rows[m] < 0) { continue; }
+        for (var i = 0u; i < TURNS; i++) {
+            words[i][m] = words4_a(u32(a_rows[m]), min(k_first + (lane + i * THREADS) * 4u, p.k - 4u));
+        }
+    }
     var far = false;
-    for (var f = lane; f < FOURS && k_first + f * 4u < (p.k + 63u) / 64u * 64u; f += THREADS) {
-        let k = k_first + f / 4u * 16u + f % 4u * 2u;
+    for (var i = 0u; i < TURNS; i++) {
+        let f = lane + i * THREADS;
         var four = array<vec4<f32>, BLOCK_M>();
         for (var m = 0u; m < BLOCK_M; m++) {
-            let row = a_rows[m];
-            if (row < 0 || k >= p.k) { continue; } // a tile may reach beyond K
-            let r = u32(row);
-            four[m] = vec4<f32>(load_a(r, k), load_a(r, k + 1u), load_a(r, k + 8u), load_a(r, k + 9u));
+            if (k_first + f * 4u >= p.k) { continue; } // a tile may reach beyond K
+            four[m] = decoded4_a(words[i][m]);
             let exponents = (bitcast<vec4<u32>>(four[m]) >> vec4<u32>(23u)) & vec4<u32>(255u);
             let plain = ((exponents >= vec4<u32>(LEAST_PLAIN)) & (exponents <= vec4<u32>(MOST_PLAIN))) | (four[m] == vec4<f32>());
             far = far || !all(plain);
         }
-        stage(f, four);
+        // The first two elements lie beside those eight further on, and so do the others.
+        let q = f / 4u * 4u + f % 2u * 2u;
+        stage_two(q, f % 4u / 2u, four, 0u);
+        stage_two(q + 1u, f % 4u / 2u, four, 2u);
     }
     if (far) { atomicStore(&beyond, 1u); }
     workgroupBarrier();

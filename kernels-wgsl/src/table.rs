@@ -384,7 +384,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         variant: "subgroup",
         needs: SUBGROUPS,
         relies: &["subgroups"],
-        sizes: &[("THREADS", 256), ("AHEAD", 1)],
+        sizes: &[("THREADS", 256)],
         kernels: &[kernel!("rms_norm": "include/sum_subgroup.wgsl", "rms_norm/held.wgsl")],
     },
     Artifact {
@@ -392,7 +392,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         variant: "held",
         needs: &[],
         relies: &[],
-        sizes: &[("THREADS", 256), ("AHEAD", 0)],
+        sizes: &[("THREADS", 256)],
         kernels: &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/held.wgsl")],
     },
     small("rms_norm", &[kernel!("rms_norm": "include/sum.wgsl", "rms_norm/portable.wgsl")]),

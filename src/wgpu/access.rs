@@ -279,6 +279,8 @@ fn word_#(i: u32) -> u32 { return 0u; }
         Kind::Reads(_) | Kind::Writes(_) => {
             "fn load_#(row: u32, col: u32) -> f32 { return 0.0; }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> { return vec4<f32>(); }
+fn words4_#(row: u32, col: u32) -> vec4<u32> { return vec4<u32>(); }
+fn decoded4_#(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(); }
 fn rounded4_#(x: vec4<f32>) -> vec4<f32> { return x; }
 fn store_#(row: u32, col: u32, value: f32) {}
 fn store2_#(row: u32, col: u32, count: u32, values: vec2<f32>) {}
