@@ -8,7 +8,7 @@ const TURNS: u32 = FOURS / THREADS; // fours of a chunk that an invocation stage
 const_assert FOURS % THREADS == 0;
 
 var<workgroup> a_rows: array<i32, BLOCK_M>;
-var<workgroup> beyond: atomic<u32>; // some element of the chunk is out of bounds
+var<workgroup> beyond: atomic<u32>; // some element or scale is out of bounds
 
 // The scales in byte `i` and the one after the next of both words.
 fn scales_of(scales: vec2<u32>, i: u32) -> vec4<u32> {
@@ -23,15 +23,14 @@ fn added_far(sums: Sums, first: vec2<u32>, second: vec2<u32>, at: u32, scales: v
         sums.c + block.c * block_factor(scales.z), sums.d + block.d * block_factor(scales.w));
 }
 
-// Is a scale of the word above 240?
-fn has_far(scales: u32) -> bool {
-    return (((scales & 0x7f7f7f7fu) + 0x0f0f0f0fu) & scales & 0x80808080u) != 0u;
+// Not 0 at a scale of the word above 240.
+fn far_bits(scales: u32) -> u32 {
+    return ((scales & 0x7f7f7f7fu) + 0x0f0f0f0fu) & scales & 0x80808080u;
 }
 
 // Elements of `a` in the order in which invocations take them: of 16, the four of q = 0, then those of q = 1, ... Their words are asked
 // for before the first is decoded.
 fn stage_chunk(k_first: u32, lane: u32) {
-    if (lane == 0u) { atomicStore(&beyond, 0u); }
     workgroupBarrier();
     var words = array<array<vec4<u32>, BLOCK_M>, TURNS>();
     for (var m = 0u; m < BLOCK_M; m++) {
@@ -60,6 +59,22 @@ fn stage_chunk(k_first: u32, lane: u32) {
     workgroupBarrier();
 }
 
+// All over again, for what is out of bounds.
+fn far_sums(first: u32, second: u32, k_tiles: u32, lane: u32) -> Sums {
+    let l = lane % 32u;
+    var sums_of = Sums();
+    for (var chunk = 0u; chunk < k_tiles; chunk += CHUNK) {
+        stage_chunk(chunk * 64u, lane);
+        for (var kt = chunk + lane / 32u; kt < min(chunk + CHUNK, k_tiles); kt += TEAMS) {
+            let w = load_weights(first, second, kt, l);
+            let at = (kt - chunk) * 16u + l % 4u;
+            sums_of = added_far(sums_of, w.first.xy, w.second.xy, at, scales_of(w.scales, 0u));
+            sums_of = added_far(sums_of, w.first.zw, w.second.zw, at + 8u, scales_of(w.scales, 1u));
+        }
+    }
+    return sums_of;
+}
+
 @compute @workgroup_size(THREADS)
 fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let item = item_of(group);
@@ -71,6 +86,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let local = t.expert - p.local_first;
     let here = local >= 0 && local < p.local_count;
     if (is_left_out(local, here)) { return; }
+    if (lane == 0u) { atomicStore(&beyond, 0u); }
     if (lane < BLOCK_M) {
         let row = t.first + i32(lane);
         a_rows[lane] = -1;
@@ -81,38 +97,29 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let k_tiles = select(0u, (p.k + 63u) / 64u, here);
     var first = 0u;
     var second = 0u;
-    // The tiles of the next two turns are on their way.
-    var next = Weights();
-    var after = Weights();
+    var next = Weights(); // always on their way, without a branch around them: the last tile's are asked for again
     if (here) {
-        let base = w_at(u32(local - p.bound_first), 0u);
-        first = base + col_first / 16u * k_tiles * 34u;
+        first = w_at(u32(local - p.bound_first), 0u) + col_first / 16u * k_tiles * 34u;
         // The last tile stands in for one that is not there: its columns are not stored.
         second = select(first, first + k_tiles * 34u, col_first + 16u < p.n);
-        if (team < k_tiles) { next = load_weights(first, second, team, l); }
-        if (team + TEAMS < k_tiles) { after = load_weights(first, second, team + TEAMS, l); }
+        next = load_weights(first, second, min(team, k_tiles - 1u), l);
     }
     var sums_of = Sums();
+    var far = 0u;
     for (var chunk = 0u; chunk < k_tiles; chunk += CHUNK) {
         stage_chunk(chunk * 64u, lane);
-        let far_chunk = atomicLoad(&beyond) != 0u;
-        for (var kt = team; kt < CHUNK && chunk + kt < k_tiles; kt += TEAMS) {
+        for (var kt = chunk + team; kt < min(chunk + CHUNK, k_tiles); kt += TEAMS) {
             let w = next;
-            next = after;
-            let far_kt = chunk + kt + 2u * TEAMS;
-            if (far_kt < k_tiles) { after = load_weights(first, second, far_kt, l); }
-            let at = kt * 16u + l % 4u;
-            if (far_chunk || has_far(w.scales.x) || has_far(w.scales.y)) {
-                sums_of = added_far(sums_of, w.first.xy, w.second.xy, at, scales_of(w.scales, 0u));
-                sums_of = added_far(sums_of, w.first.zw, w.second.zw, at + 8u, scales_of(w.scales, 1u));
-            } else {
-                let low = block_products(w.first.xy, w.second.xy, at, vec4<f32>(1.0));
-                let high = block_products(w.first.zw, w.second.zw, at + 8u, vec4<f32>(1.0));
-                sums_of = added(added(sums_of, low, w.scales, 0u), high, w.scales, 1u);
-            }
+            next = load_weights(first, second, min(kt + TEAMS, k_tiles - 1u), l);
+            far |= far_bits(w.scales.x) | far_bits(w.scales.y);
+            let at = (kt - chunk) * 16u + l % 4u;
+            let low = block_products(w.first.xy, w.second.xy, at, vec4<f32>(1.0));
+            let high = block_products(w.first.zw, w.second.zw, at + 8u, vec4<f32>(1.0));
+            sums_of = added(added(sums_of, low, w.scales, 0u), high, w.scales, 1u);
         }
-        workgroupBarrier();
     }
+    if (far != 0u) { atomicStore(&beyond, 1u); }
+    if (workgroupUniformLoad(&beyond) != 0u) { sums_of = far_sums(first, second, k_tiles, lane); }
 
     collect(sums_of, team, l, lane);
     let m = lane / 8u;
