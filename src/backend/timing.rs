@@ -2,6 +2,7 @@
 
 use super::Replay;
 use crate::error::Error;
+use std::time::Duration;
 
 /// How long one launch of recorded work took.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +19,9 @@ pub struct LaunchTime {
 
 /// Backends that measure themselves.
 pub trait Timing: Replay {
+    /// How long a device that was idle has to work before its clocks are those of work.
+    const SETTLES: Duration = Duration::from_millis(150);
+
     /// Runs `replays` times back to back and waits: seconds of each, by the device's own clock where it has one.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Cpu;
 use crate::backend::{Replay, Timing};
 use crate::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Recorded calls.
 pub type Calls<'a> = Box<dyn Fn(&mut ()) -> Result<(), Error> + Send + 'a>;
@@ -21,6 +21,8 @@ impl Replay for Cpu {
 }
 
 impl Timing for Cpu {
+    const SETTLES: Duration = Duration::ZERO;
+
     fn time(&self, calls: &Calls<'_>, replays: usize) -> Result<Vec<f64>, Error> {
         let one = |_| {
             let started = Instant::now();

@@ -2,7 +2,8 @@
 //!
 //! Every binding is `read_write`, also what is only read: an engine may keep several operands in one buffer, and a buffer must
 //! not be bound both ways in one dispatch. Elements of one and two bytes share words. An output of them is an array of atomics:
-//! where an invocation owns a part of a word, it changes that part alone, and whoever owns the rest never notices.
+//! where an invocation owns a part of a word, it changes that part alone, and whoever owns the rest never notices. `IN_WORDS` says
+//! that fours and pairs of elements lie in whole words, [`super::launch::Launch::in_words`].
 
 use super::launch::Kind;
 use crate::dtype::DType;
@@ -149,12 +150,12 @@ fn words4_#(row: u32, col: u32) -> vec4<u32> {
     let i = #_at(row, col);
     let odd = i & 1u;
     var last = 0u;
-    if (odd == 1u) { last = raw_#((i + 3u) >> 1u); }
+    if (!IN_WORDS && odd == 1u) { last = raw_#((i + 3u) >> 1u); }
     return vec4<u32>(raw_#(i >> 1u), raw_#((i >> 1u) + 1u), last, odd);
 }
 fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
     let between = (words.xy >> vec2<u32>(16u)) | (words.yz << vec2<u32>(16u));
-    let pairs = select(words.xy, between, words.w == 1u);
+    let pairs = select(words.xy, between, !IN_WORDS && words.w == 1u);
     let low = pairs & vec2<u32>(0xffffu);
     let high = pairs >> vec2<u32>(16u);
     return vec4<f32>(DECODE(low.x), DECODE(high.x), DECODE(low.y), DECODE(high.y));
@@ -162,7 +163,7 @@ fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
-    if (count >= 4u && (i & 1u) == 0u) {
+    if (count >= 4u && (IN_WORDS || (i & 1u) == 0u)) {
         let low = raw_#(i >> 1u);
         let high = raw_#((i >> 1u) + 1u);
         return vec4<f32>(DECODE(low & 0xffffu), DECODE(low >> 16u), DECODE(high & 0xffffu), DECODE(high >> 16u));
@@ -182,19 +183,20 @@ fn words4_#(row: u32, col: u32) -> vec4<u32> {
     let i = #_at(row, col);
     let shift = (i & 3u) * 8u;
     var last = 0u;
-    if (shift != 0u) { last = raw_#((i + 3u) >> 2u); }
+    if (!IN_WORDS && shift != 0u) { last = raw_#((i + 3u) >> 2u); }
     return vec4<u32>(raw_#(i >> 2u), last, shift, 0u);
 }
 fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
     // In two shifts: one of 32 bits is none.
-    let all = (words.x >> words.z) | ((words.y << (24u - words.z)) << 8u);
+    let between = (words.x >> words.z) | ((words.y << (24u - words.z)) << 8u);
+    let all = select(between, words.x, IN_WORDS);
     let bytes = (vec4<u32>(all) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
     return vec4<f32>(DECODE(bytes.x), DECODE(bytes.y), DECODE(bytes.z), DECODE(bytes.w));
 }
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
-    if (count >= 4u && (i & 3u) == 0u) {
+    if (count >= 4u && (IN_WORDS || (i & 3u) == 0u)) {
         let four = raw_#(i >> 2u);
         return vec4<f32>(DECODE(four & 0xffu), DECODE((four >> 8u) & 0xffu), DECODE((four >> 16u) & 0xffu), DECODE(four >> 24u));
     }
@@ -219,7 +221,7 @@ fn put_#(row: u32, col: u32, bits: u32) {
 }
 fn put2_#(row: u32, col: u32, count: u32, bits: vec2<u32>) {
     let i = #_at(row, col);
-    if (count > 1u && (i & 1u) == 0u) {
+    if (count > 1u && (IN_WORDS || (i & 1u) == 0u)) {
         atomicStore(&#_words[i >> 1u], bits.x | (bits.y << 16u));
         return;
     }

@@ -32,6 +32,8 @@ pub(super) struct Bound<M> {
     /// Of each storage binding: some place in its buffer, and the bytes from the beginning and their number. `None` where the
     /// operand is absent or empty: [`nothing`].
     pub(super) places: Vec<Option<(M, u64, u64)>>,
+    /// Rows of all elements that share words begin at words.
+    pub(super) in_words: bool,
 }
 
 /// Bytes of a binding of nothing.
@@ -65,14 +67,16 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
     pub(super) fn bound(&self, launch: &Launch) -> Result<Bound<B::Mem>, Error> {
         let mut words = vec![0u32; 4 * view_vectors(launch)];
         let mut places = Vec::with_capacity(launch.bindings.len());
+        let mut in_words = true;
         for (binding, view) in launch.bindings.iter().zip(words.chunks_exact_mut(2)) {
             let (place, found) = self.place(binding)?;
             view.copy_from_slice(&found);
+            in_words &= begins_at_words(binding.kind, found);
             places.push(place);
         }
         words.extend(params(launch).map(|(_, param)| param.bits()));
         words.resize(words.len().next_multiple_of(4), 0);
-        Ok(Bound { words, places })
+        Ok(Bound { words, places, in_words })
     }
 
     fn place(&self, binding: &Binding) -> Result<Place<B::Mem>, Error> {
@@ -114,6 +118,16 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
         };
         let stride = u32::try_from(stride).map_err(|_| problem(format!("has rows {stride} elements apart")))?;
         Ok((Some((mem, offset, end - offset)), [(skipped / element) as u32, stride]))
+    }
+}
+
+/// Do all rows of a view begin at words, as far as they are read by elements?
+fn begins_at_words(kind: Kind, view: [u32; 2]) -> bool {
+    match kind {
+        Kind::Reads(dtype) | Kind::Writes(dtype) => {
+            view.iter().all(|n| (u64::from(*n) * dtype.bytes() as u64).is_multiple_of(4))
+        }
+        _ => true,
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Recording {
 /// A chosen variant, compiled.
 pub struct Plan {
     artifact: &'static Artifact,
-    stages: Vec<(usize, Launch)>,
+    stages: Vec<(&'static Kernel, Launch)>,
     scratch: usize,
 }
 
@@ -210,9 +210,9 @@ impl<O: WgpuOp> Provide<O> for Dawn {
 
     fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan, Error> {
         let Chosen { artifact, stages, scratch } = chosen(op, &self.shared.capabilities, hint)?;
-        let compiled =
-            |(kernel, launch): (&Kernel, Launch)| Ok((self.shared.pipeline(artifact, kernel, &launch)?, launch));
-        let stages = stages.into_iter().map(compiled).collect::<Result<_, Error>>()?;
+        for (kernel, launch) in &stages {
+            self.shared.pipeline(artifact, kernel, launch)?;
+        }
         Ok(Plan { artifact, stages, scratch })
     }
 
@@ -232,8 +232,10 @@ impl<O: WgpuOp> Provide<O> for Dawn {
         recording: &mut Recording,
     ) -> Result<(), Error> {
         let operands = Operands::<Dawn>::new(O::NAME, args.views(), scratch.mem().clone(), &self.shared.capabilities);
-        for (pipeline, launch) in plan.stages.iter().filter(|(_, launch)| operands.wants(launch)) {
+        for (kernel, launch) in plan.stages.iter().filter(|(_, launch)| operands.wants(launch)) {
             let bound = operands.bound(launch)?;
+            let launch = if bound.in_words { launch } else { &launch.anywhere() };
+            let pipeline = self.shared.pipeline(plan.artifact, kernel, launch)?;
             let place = |(i, place): (usize, &Option<(Mem, u64, u64)>)| match (place, nothing(i)) {
                 (Some((mem, offset, size)), _) => [mem.buffer, *offset, *size],
                 (None, (offset, size)) => [0, offset, size],

@@ -7,7 +7,7 @@ use super::launch::{Kind, Launch};
 use super::plan::{Launches, WgpuOp};
 use crate::backend::Hint;
 use crate::dtype::DType;
-use crate::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask};
+use crate::op::{FlashAttnSpec, KvIndex, KvStore, Lse, Mask, PageLayout};
 use dropless_kernels_wgsl::Artifact;
 use std::ops::Range;
 
@@ -125,6 +125,7 @@ impl FlashAttnSpec {
 
     /// What flash_attn/tile.wgsl reads.
     fn tiled(&self, launch: Launch, splits: usize, from: &Found) -> Launch {
+        let split = matches!(self.store, KvStore::Paged { layout: PageLayout::XSplit { .. }, .. });
         let launch = launch
             .consts([
                 ("HEAD_DIM", self.head_dim as u32),
@@ -135,7 +136,8 @@ impl FlashAttnSpec {
                 ("first_step", self.sequences.next_power_of_two()),
                 ("minus_infinity", f32::NEG_INFINITY.to_bits() as usize),
             ])
-            .counts([("splits", splits)]);
+            .counts([("splits", splits)])
+            .in_words(self.head_dim.is_multiple_of(4) && !split);
         self.sequences(launch, from)
     }
 

@@ -22,6 +22,9 @@ pub(super) struct Launch {
     pub items: usize,
     /// Leave it out where the caller gave no status word.
     pub only_reports: bool,
+    /// Fours of elements lie in whole words, and pairs of two bytes in one, where rows begin at words: a text of its own, without
+    /// what is for others. [`Launch::anywhere`] has that.
+    pub in_words: bool,
 }
 
 /// How a kernel reads or writes an operand.
@@ -96,6 +99,7 @@ impl Launch {
             params: Vec::new(),
             items,
             only_reports: false,
+            in_words: false,
         }
     }
 
@@ -203,6 +207,16 @@ impl Launch {
     pub(super) fn reals<const N: usize>(mut self, reals: [(&'static str, f64); N]) -> Self {
         self.params.extend(reals.map(|(name, x)| (name, Param::F32(x as f32))));
         self
+    }
+
+    /// With fours in whole words where rows begin at words, if the kernel's columns are such.
+    pub(super) fn in_words(self, in_words: bool) -> Self {
+        Launch { in_words, ..self }
+    }
+
+    /// The same for rows that begin anywhere.
+    pub(super) fn anywhere(&self) -> Self {
+        self.clone().in_words(false)
     }
 
     /// Leaves it out where the caller gave no status word.

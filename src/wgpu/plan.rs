@@ -3,7 +3,7 @@
 use super::Wgpu;
 use super::bind::Operands;
 use super::choose::{choose, fits};
-use super::device::{Capabilities, Pipeline, Shared};
+use super::device::{Capabilities, Device, Pipeline, Shared};
 use super::dispatches;
 use super::launch::{From, Launch};
 use super::source::MAX_GROUPS;
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::op::{ArgSet, Op};
 use crate::tensor::ViewMut;
 use dropless_kernels_wgsl::{Artifact, Kernel};
+use std::sync::OnceLock;
 
 /// An op of this backend: which variants may run it, and what they launch. One file each.
 pub trait WgpuOp: Op {
@@ -117,12 +118,40 @@ pub(super) fn chosen<O: WgpuOp>(op: &O, device: &Capabilities, hint: Hint<'_>) -
     Ok(Chosen { artifact, stages, scratch })
 }
 
-/// A chosen variant, compiled.
+/// A chosen variant, compiled. Where rows of some operand of a call begin in the middle of a word, a kernel may be compiled once more
+/// when that call is recorded: the first such one.
 pub struct Plan {
     artifact: &'static Artifact,
-    stages: Vec<(Pipeline, Launch)>,
+    stages: Vec<Stage>,
     scratch: usize,
     device: Shared,
+}
+
+/// A dispatch, compiled.
+struct Stage {
+    kernel: &'static Kernel,
+    launch: Launch,
+    pipeline: Pipeline,
+    anywhere: OnceLock<Pipeline>,
+}
+
+impl Stage {
+    fn new(artifact: &Artifact, kernel: &'static Kernel, launch: Launch, device: &Device) -> Result<Self, Error> {
+        let pipeline = device.pipeline(artifact, kernel, &launch)?;
+        Ok(Stage { kernel, launch, pipeline, anywhere: OnceLock::new() })
+    }
+
+    /// What runs it on operands whose rows begin at words, or not.
+    fn pipeline(&self, artifact: &Artifact, device: &Device, in_words: bool) -> Result<&Pipeline, Error> {
+        if in_words || !self.launch.in_words {
+            return Ok(&self.pipeline);
+        }
+        if let Some(pipeline) = self.anywhere.get() {
+            return Ok(pipeline);
+        }
+        let pipeline = device.pipeline(artifact, self.kernel, &self.launch.anywhere())?;
+        Ok(self.anywhere.get_or_init(|| pipeline))
+    }
 }
 
 impl<O: WgpuOp> Provide<O> for Wgpu {
@@ -130,9 +159,8 @@ impl<O: WgpuOp> Provide<O> for Wgpu {
 
     fn plan(&self, op: &O, hint: Hint<'_>) -> Result<Plan, Error> {
         let Chosen { artifact, stages, scratch } = chosen(op, &self.device.capabilities, hint)?;
-        let compiled =
-            |(kernel, launch): (&Kernel, Launch)| Ok((self.device.pipeline(artifact, kernel, &launch)?, launch));
-        let stages = stages.into_iter().map(compiled).collect::<Result<_, Error>>()?;
+        let compiled = |(kernel, launch)| Stage::new(artifact, kernel, launch, &self.device);
+        let stages = stages.into_iter().map(compiled).collect::<Result<_, _>>()?;
         Ok(Plan { artifact, stages, scratch, device: self.device.clone() })
     }
 
@@ -153,10 +181,10 @@ impl<O: WgpuOp> Provide<O> for Wgpu {
     ) -> Result<(), Error> {
         let operands = Operands::<Wgpu>::new(O::NAME, args.views(), scratch.mem().clone(), &plan.device.capabilities);
         let mut dispatches = Vec::with_capacity(plan.stages.len());
-        for (pipeline, launch) in &plan.stages {
-            if operands.wants(launch) {
-                dispatches.push(plan.device.dispatch(O::NAME, pipeline, launch, &operands.bound(launch)?)?);
-            }
+        for stage in plan.stages.iter().filter(|stage| operands.wants(&stage.launch)) {
+            let bound = operands.bound(&stage.launch)?;
+            let pipeline = stage.pipeline(plan.artifact, &plan.device, bound.in_words)?;
+            dispatches.push(plan.device.dispatch(O::NAME, pipeline, &stage.launch, &bound)?);
         }
         // Nothing was recorded where an operand could not be bound.
         dispatches::make(encoder, O::NAME, dispatches);

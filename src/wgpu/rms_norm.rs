@@ -34,7 +34,8 @@ impl WgpuOp for RmsNormSpec {
             .writes("y", self.out)
             .consts([("RESIDUAL", self.residual.into())])
             .sizes([("dim", self.dim)])
-            .reals([("eps", self.eps.0)]);
+            .reals([("eps", self.eps.0)])
+            .in_words(true);
         Launches::of([match artifact.variant {
             "portable" => launch,
             _ => launch.consts([("EACH", self.fours_each(artifact) as u32)]),

@@ -27,7 +27,7 @@ pub(super) fn source(artifact: &Artifact, kernel: &Kernel, launch: &Launch) -> S
         out += &format!("    {name}: {},\n", param.wgsl());
     }
     out += "}\n@group(0) @binding(0) var<uniform> p: Params;\n";
-    out += &format!("const MAX_GROUPS = {MAX_GROUPS}u;\n");
+    out += &format!("const MAX_GROUPS = {MAX_GROUPS}u;\nconst IN_WORDS = {};\n", launch.in_words);
     out += "fn item_of(group: vec3<u32>) -> u32 { return group.y * MAX_GROUPS + group.x; }\n";
     out += CONVERT;
     for (i, binding) in launch.bindings.iter().enumerate() {

@@ -3,14 +3,20 @@
 use super::stats::{median, quantile};
 use crate::backend::Timing;
 use crate::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A replay shorter than this is made of several rounds over the sets: the gap between two replays must not count.
 const REPLAY_SECONDS: f64 = 2e-3;
+/// What is timed at once while a device warms up.
+const SLICE_SECONDS: f64 = 0.03;
 /// Most calls in one recording.
 const MAX_CALLS: usize = 4096;
 /// Most replays of one measurement.
 const MAX_REPLAYS: f64 = 20_000.0;
+/// A device runs before it is measured as long as it becomes faster by more than this part, ...
+const FASTER: f64 = 0.02;
+/// ... and no longer than this.
+const MOST_WARM: Duration = Duration::from_secs(2);
 /// Pauses that are measured after, and how long they are.
 const BURSTS: usize = 3;
 pub(super) const PAUSE: Duration = Duration::from_millis(60);
@@ -40,19 +46,33 @@ pub(super) fn measure<B: Timing>(
     let one = rounds_of(1)?;
     // The first run loads and warms; a slow one is not worth repeating.
     let first = median(&backend.time(&one, 1)?);
-    let estimate = if first > seconds { first } else { median(&backend.time(&one, 3)?) };
+    let slow = first > seconds.max(2.0 * B::SETTLES.as_secs_f64());
+    let estimate = if slow { first } else { median(&backend.time(&one, 3)?) };
     let rounds = ((REPLAY_SECONDS / estimate).ceil() as usize).clamp(1, (MAX_CALLS / sets).max(1));
     let many = if rounds > 1 { Some(rounds_of(rounds)?) } else { None };
     let recorded = many.as_ref().unwrap_or(&one);
-    let replays = (seconds / (estimate * rounds as f64)).ceil().clamp(1.0, MAX_REPLAYS) as usize;
-    if replays > 10 {
-        backend.time(recorded, replays / 10)?;
-    }
+    let each = estimate * rounds as f64;
+    let each = if slow { each } else { warmed(backend, recorded, each)? };
+    let replays = (seconds / each).ceil().clamp(1.0, MAX_REPLAYS) as usize;
     let times = backend.time(recorded, replays)?;
-    let burst = if first > seconds || !pauses { first } else { after_pauses(backend, &one)? };
+    let burst = if slow || !pauses { first } else { after_pauses(backend, &one)? };
     let us = |seconds: f64, calls: usize| seconds * 1e6 / calls as f64;
     let of_replays = |part| us(quantile(&times, part), rounds * sets);
     Ok(Times { median: of_replays(0.5), p20: of_replays(0.2), p80: of_replays(0.8), burst: us(burst, sets) })
+}
+
+/// Replays, of some `each` seconds, until the device is no faster than before: seconds of one then.
+fn warmed<B: Timing>(backend: &B, recorded: &B::Recorded<'_>, each: f64) -> Result<f64, Error> {
+    let replays = (SLICE_SECONDS / each).ceil().clamp(1.0, MAX_REPLAYS) as usize;
+    let (begin, mut before) = (Instant::now(), f64::INFINITY);
+    loop {
+        let now = median(&backend.time(recorded, replays)?);
+        let settled = now >= before * (1.0 - FASTER);
+        if (settled && begin.elapsed() >= B::SETTLES) || begin.elapsed() >= MOST_WARM {
+            return Ok(now);
+        }
+        before = now;
+    }
 }
 
 fn after_pauses<B: Timing>(backend: &B, recorded: &B::Recorded<'_>) -> Result<f64, Error> {

@@ -20,7 +20,9 @@ fn texts<O: WgpuOp + Cases>(all: &mut BTreeMap<String, (&'static Artifact, usize
         for case in O::cases().iter().filter(|c| c.op.legal(artifact).is_ok()) {
             for launch in case.op.launches(artifact, &Capabilities::default()).unwrap().list {
                 let kernel = artifact.kernels.iter().find(|k| k.name == launch.kernel).unwrap();
-                all.insert(source(artifact, kernel, &launch), (artifact, launch.bindings.len()));
+                for launch in [launch.anywhere(), launch] {
+                    all.insert(source(artifact, kernel, &launch), (artifact, launch.bindings.len()));
+                }
             }
         }
     }
