@@ -10,19 +10,22 @@ const_assert BLOCK_N * 2 == THREADS;
 
 var<workgroup> beyond: array<atomic<u32>, 4>; // one: whole 16 bytes
 
-// Of a word, as halves of rows g and g + 8. Through f32: naga has no bitcast to vectors of f16.
-fn put_word(row: u32, four: u32, word: u32, g: f32, g8: f32) {
+fn halves_of(pairs: vec2<u32>) -> vec4<f16> {
+    return vec4<f16>(pair_of(pairs.x), pair_of(pairs.y)) * 16384.0h;
+}
+
+// Of a word, as halves of rows g and g + 8.
+fn put_word(row: u32, four: u32, word: u32, g: f16, g8: f16) {
     let pairs = pairs_of(word);
-    put_right(row, four, vec4<f16>(four_of(pairs.g) * g));
-    put_right(row + 8u, four, vec4<f16>(four_of(pairs.g8) * g8));
+    put_right(row, four, halves_of(pairs.g) * g);
+    put_right(row + 8u, four, halves_of(pairs.g8) * g8);
 }
 
 // An invocation's codes of a tile of 16 weight rows.
 fn put_weights(codes: vec4<u32>, scales: vec4<u32>, lane: u32) {
     let row = lane / 32u * 16u + lane % 32u / 4u;
     let four = lane % 4u * 4u;
-    // 2^14 times the scales.
-    let factor = bitcast<vec4<f32>>((scales + 14u) << vec4<u32>(23u));
+    let factor = vec4<f16>(bitcast<vec4<f32>>(scales << vec4<u32>(23u)));
     put_word(row, four, codes.x, factor.x, factor.z);
     put_word(row, four + 1u, codes.y, factor.x, factor.z);
     put_word(row, four + 2u, codes.z, factor.y, factor.w);
@@ -82,12 +85,11 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             if (v < A_FOURS) { put_left(v / 16u, v % 16u, a[i]); }
         }
         workgroupBarrier();
-        if (kt + 1u < p.k_tiles) {
-            let at = own + (kt + 1u) * 34u;
-            codes = vec_w(at + l);
-            scale_word = part_w(at + 32u + l / 16u, l / 4u % 4u);
-            for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + (kt + 1u) * 16u); }
-        }
+        // Without a branch around them: the last ones are asked for again.
+        let next = min(kt + 1u, p.k_tiles - 1u);
+        codes = vec_w(own + next * 34u + l);
+        scale_word = part_w(own + next * 34u + 32u + l / 16u, l / 4u % 4u);
+        for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(rows[i] + next * 16u); }
         for (var v = 0u; v < 16u * FOUR; v += SIDE / 4u * FOUR) {
             let a_$m = coopLoadT<Left>(&left[(first_m + $mu * SIDE) * LINE + v], LINE);
             let b_$n = coopLoad<Right>(&right[(first_n + $nu * SIDE) * LINE + v], LINE);

@@ -88,10 +88,10 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         for (var i = 0u; i < A_EACH; i++) { put_left(row + i * (THREADS / 16u), four, a[i]); }
         for (var i = 0u; i < W_EACH; i++) { put_right(row + i * (THREADS / 16u), four, w[i]); }
         workgroupBarrier();
-        if (kt + 1u < p.k_tiles) {
-            for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(a_rows[i] + (kt + 1u) * 16u); }
-            for (var i = 0u; i < W_EACH; i++) { w[i] = vec_halves(w_rows[i] + (kt + 1u) * 16u); }
-        }
+        // Without a branch around them: the last ones are asked for again.
+        let next = min(kt + 1u, p.k_tiles - 1u) * 16u;
+        for (var i = 0u; i < A_EACH; i++) { a[i] = vec_halves(a_rows[i] + next); }
+        for (var i = 0u; i < W_EACH; i++) { w[i] = vec_halves(w_rows[i] + next); }
         for (var v = 0u; v < 16u * FOUR; v += SIDE / 4u * FOUR) {
             let a_$m = coopLoadT<Left>(&left[(first_m + $mu * SIDE) * LINE + v], LINE);
             let b_$n = coopLoad<Right>(&right[(first_n + $nu * SIDE) * LINE + v], LINE);

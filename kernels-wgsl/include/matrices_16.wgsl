@@ -17,3 +17,8 @@ fn put_left(row: u32, four: u32, x: vec4<f16>) {
 fn put_right(row: u32, four: u32, x: vec4<f16>) {
     right[row * LINE + four] = x;
 }
+
+// A word as it is. naga has no bitcast to halves: for Vulkan src/wgpu/spirv.rs makes one of this.
+fn pair_of(word: u32) -> vec2<f16> {
+    return vec2<f16>(unpack2x16float(word));
+}

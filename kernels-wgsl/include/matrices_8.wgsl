@@ -24,3 +24,8 @@ fn put_right(row: u32, four: u32, x: vec4<f16>) {
     right[at + 2u] = x.z;
     right[at + 3u] = x.w;
 }
+
+// A word as it is. naga has no bitcast to halves: for Vulkan src/wgpu/spirv.rs makes one of this.
+fn pair_of(word: u32) -> vec2<f16> {
+    return vec2<f16>(unpack2x16float(word));
+}

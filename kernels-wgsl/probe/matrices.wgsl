@@ -9,8 +9,10 @@ const ALL: u32 = 4u * ONE;
 
 var<workgroup> products: array<f32, ALL>;
 
+// By way of halves that are too small to be normal, as codes of weights are.
 fn four(at: u32) -> vec4<f16> {
-    return vec4<f16>(vec4<f32>(words[at], words[at + 1u], words[at + 2u], words[at + 3u]));
+    let small = vec4<f32>(words[at], words[at + 1u], words[at + 2u], words[at + 3u]) / 32768.0;
+    return vec4<f16>(pair_of(pack2x16float(small.xy)), pair_of(pack2x16float(small.zw))) * 16384.0h * 2.0h;
 }
 
 @compute @workgroup_size(128)

@@ -20,7 +20,7 @@ pub struct LaunchTime {
 /// Backends that measure themselves.
 pub trait Timing: Replay {
     /// How long a device that was idle has to work before its clocks are those of work.
-    const SETTLES: Duration = Duration::from_millis(150);
+    const SETTLES: Duration = Duration::from_millis(400);
 
     /// Runs `replays` times back to back and waits: seconds of each, by the device's own clock where it has one.
     ///

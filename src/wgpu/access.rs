@@ -3,7 +3,7 @@
 //! Every binding is `read_write`, also what is only read: an engine may keep several operands in one buffer, and a buffer must
 //! not be bound both ways in one dispatch. Elements of one and two bytes share words. An output of them is an array of atomics:
 //! where an invocation owns a part of a word, it changes that part alone, and whoever owns the rest never notices. `IN_WORDS` says
-//! that fours and pairs of elements lie in whole words, [`super::launch::Launch::in_words`].
+//! that fours and pairs of elements are whole and lie in whole words, [`super::launch::Launch::in_words`].
 
 use super::launch::Kind;
 use crate::dtype::DType;
@@ -132,7 +132,7 @@ fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
-    if (count >= 4u) {
+    if (IN_WORDS || count >= 4u) {
         return vec4<f32>(DECODE(raw_#(i)), DECODE(raw_#(i + 1u)), DECODE(raw_#(i + 2u)), DECODE(raw_#(i + 3u)));
     }
     var out = vec4<f32>();
@@ -163,7 +163,7 @@ fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
-    if (count >= 4u && (IN_WORDS || (i & 1u) == 0u)) {
+    if (IN_WORDS || (count >= 4u && (i & 1u) == 0u)) {
         let low = raw_#(i >> 1u);
         let high = raw_#((i >> 1u) + 1u);
         return vec4<f32>(DECODE(low & 0xffffu), DECODE(low >> 16u), DECODE(high & 0xffffu), DECODE(high >> 16u));
@@ -196,7 +196,7 @@ fn decoded4_#(words: vec4<u32>) -> vec4<f32> {
 fn load_#(row: u32, col: u32) -> f32 { return DECODE(bits_#(row, col)); }
 fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
     let i = #_at(row, col);
-    if (count >= 4u && (IN_WORDS || (i & 3u) == 0u)) {
+    if (IN_WORDS || (count >= 4u && (i & 3u) == 0u)) {
         let four = raw_#(i >> 2u);
         return vec4<f32>(DECODE(four & 0xffu), DECODE((four >> 8u) & 0xffu), DECODE((four >> 16u) & 0xffu), DECODE(four >> 24u));
     }
@@ -209,8 +209,8 @@ fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
 const WRITES_WORDS: &str = "
 fn put_#(row: u32, col: u32, bits: u32) { #_words[#_at(row, col)] = bits; }
 fn put2_#(row: u32, col: u32, count: u32, bits: vec2<u32>) {
-    if (count > 0u) { put_#(row, col, bits.x); }
-    if (count > 1u) { put_#(row, col + 1u, bits.y); }
+    if (IN_WORDS || count > 0u) { put_#(row, col, bits.x); }
+    if (IN_WORDS || count > 1u) { put_#(row, col + 1u, bits.y); }
 }
 ";
 
@@ -221,7 +221,7 @@ fn put_#(row: u32, col: u32, bits: u32) {
 }
 fn put2_#(row: u32, col: u32, count: u32, bits: vec2<u32>) {
     let i = #_at(row, col);
-    if (count > 1u && (IN_WORDS || (i & 1u) == 0u)) {
+    if (IN_WORDS || (count > 1u && (i & 1u) == 0u)) {
         atomicStore(&#_words[i >> 1u], bits.x | (bits.y << 16u));
         return;
     }
@@ -253,7 +253,7 @@ fn store2_#(row: u32, col: u32, count: u32, values: vec2<f32>) {
 }
 fn store4_#(row: u32, col: u32, count: u32, values: vec4<f32>) {
     store2_#(row, col, count, values.xy);
-    if (count > 2u) { store2_#(row, col + 2u, count - 2u, values.zw); }
+    if (IN_WORDS || count > 2u) { store2_#(row, col + 2u, count - 2u, values.zw); }
 }
 fn rounded4_#(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(DECODE(ENCODE(x.x)), DECODE(ENCODE(x.y)), DECODE(ENCODE(x.z)), DECODE(ENCODE(x.w)));

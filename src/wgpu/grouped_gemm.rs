@@ -128,7 +128,7 @@ impl GroupedGemmSpec {
                 ("divide", self.gather.map_or(1, |g| g.divide)),
                 ("input_rows", self.gather.map_or(0, |g| g.input_rows)),
             ]);
-        let launch = launch.in_words(self.k.is_multiple_of(4));
+        let launch = launch.in_words(self.k.is_multiple_of(4) && self.n.is_multiple_of(4));
         let launch = scheduled(self.weights(launch, artifact, bound), self, scratch);
         let launch = match self.grouped && block_m == 1 {
             true => launch.ints(["offsets"]),
@@ -250,7 +250,7 @@ impl WgpuOp for GroupedGemmSpec {
                 .writes("d", self.d)
                 .status()
                 .sizes([("width", width), ("tokens", combine.tokens), ("top_k", combine.top_k)])
-                .in_words(true);
+                .in_words(width.is_multiple_of(4));
             list.push(scheduled(launch, self, &scratch));
         }
         Ok(Launches { list, scratch: scratch.scales.end })

@@ -22,8 +22,8 @@ pub(super) struct Launch {
     pub items: usize,
     /// Leave it out where the caller gave no status word.
     pub only_reports: bool,
-    /// Fours of elements lie in whole words, and pairs of two bytes in one, where rows begin at words: a text of its own, without
-    /// what is for others. [`Launch::anywhere`] has that.
+    /// Fours of elements, and pairs that are written, are whole and lie in whole words where rows begin at words: a text of its own,
+    /// without what is for others. [`Launch::anywhere`] has that.
     pub in_words: bool,
 }
 
@@ -209,7 +209,7 @@ impl Launch {
         self
     }
 
-    /// With fours in whole words where rows begin at words, if the kernel's columns are such.
+    /// With whole fours in whole words where rows begin at words, if the kernel's columns are such.
     pub(super) fn in_words(self, in_words: bool) -> Self {
         Launch { in_words, ..self }
     }

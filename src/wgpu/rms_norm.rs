@@ -35,7 +35,7 @@ impl WgpuOp for RmsNormSpec {
             .consts([("RESIDUAL", self.residual.into())])
             .sizes([("dim", self.dim)])
             .reals([("eps", self.eps.0)])
-            .in_words(true);
+            .in_words(self.dim.is_multiple_of(4));
         Launches::of([match artifact.variant {
             "portable" => launch,
             _ => launch.consts([("EACH", self.fours_each(artifact) as u32)]),

@@ -2,7 +2,8 @@
 //!
 //! They need the Vulkan memory model, in which every access is private to an invocation unless it says otherwise, and a barrier
 //! orders what is not private alone. naga writes neither (wgpu issue 8805), so a driver may move accesses of workgroup memory
-//! across barriers; one did. Here naga's words get both.
+//! across barriers; one did. Here naga's words get both. And a word that is unpacked to a pair of f32 and made f16 again is that pair as
+//! it is: naga has no bitcast to vectors of f16.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,6 +25,10 @@ const NON_PRIVATE: u32 = 0x20;
 /// Make available, make visible.
 const SEMANTICS: u32 = 0x2000 | 0x4000;
 const HEADER: usize = 5;
+const EXTENDED: u32 = 12;
+const UNPACK_HALF: u32 = 62;
+const CONVERT: u32 = 115;
+const BITCAST: u32 = 124;
 
 /// A text as a module: by wgpu, or where it has cooperative matrices for Vulkan by us.
 ///
@@ -86,7 +91,26 @@ pub(super) fn compiled(text: &str) -> Result<(Vec<wgpu::PassthroughShaderEntryPo
         name: e.name.clone().into(),
         workgroup_size: e.workgroup_size.into(),
     });
-    Ok((names.collect(), shared(words).ok_or("naga's SPIR-V breaks off")?))
+    Ok((names.collect(), shared(words).and_then(reinterpreted).ok_or("naga's SPIR-V breaks off")?))
+}
+
+/// The same words, in which halves that become f32 and f16 again stay what they are. Only f16 is converted to: a vector of two f32
+/// needs no conversion to anything else.
+fn reinterpreted(words: Vec<u32>) -> Option<Vec<u32>> {
+    let mut unpacked = HashMap::new();
+    let mut out = words.get(..HEADER)?.to_vec();
+    for i in instructions(&words)? {
+        match (i[0] & 0xffff, &i[1..]) {
+            (EXTENDED, [_, id, _, UNPACK_HALF, word]) => drop(unpacked.insert(*id, *word)),
+            (CONVERT, [kind, id, from]) if unpacked.contains_key(from) => {
+                out.extend([4 << 16 | BITCAST, *kind, *id, unpacked[from]]);
+                continue;
+            }
+            _ => {}
+        }
+        out.extend(i);
+    }
+    Some(out)
 }
 
 /// The same words, in which accesses of what invocations share say so, and barriers make it available and visible.
@@ -203,8 +227,21 @@ mod tests {
             coopStoreT(coopMultiplyAdd(x, y, coop_mat16x16<f32, C>()), &products[0], 16u);
             storageBarrier();
             workgroupBarrier();
-            words[lane] = products[lane];
+            let pair = vec2<f16>(unpack2x16float(own)) * 2.0h;
+            words[lane] = products[lane] + f32(pair.x) + unpack2x16float(lane).y;
         }";
+
+    #[test]
+    fn a_pair_of_halves_stays_as_it_is() {
+        let (_, words) = compiled(TEXT).unwrap();
+        let all = instructions(&words).unwrap();
+        let of = |op: u32| all.iter().filter(|i| i[0] & 0xffff == op).collect::<Vec<_>>();
+        let unpacks: Vec<_> = of(EXTENDED).into_iter().filter(|i| i[4] == UNPACK_HALF).collect();
+        // One is read as f32, the other as it is: no conversion is left of that.
+        assert_eq!((unpacks.len(), of(BITCAST).len()), (2, 1));
+        assert!(unpacks.iter().any(|u| u[5] == of(BITCAST)[0][3]));
+        assert!(of(CONVERT).iter().all(|c| unpacks.iter().all(|u| u[2] != c[3])));
+    }
 
     #[test]
     fn every_shared_access_and_barrier_says_so() {
