@@ -1,6 +1,6 @@
 // What kernels do with cooperative matrices, in small: in three turns tiles are written by other subgroups than multiply them, and
 // overwritten; products are read by others. The words hold f32 of four left factors, then of four right ones, the rows of all along
-// K; each of four subgroups leaves the sum of three products behind them.
+// K; each of four subgroups leaves twice the sum of three products behind them.
 @group(0) @binding(0) var<storage, read_write> words: array<f32>;
 const BLOCK_M = 4 * SIDE;
 const BLOCK_N = 4 * SIDE;
@@ -9,10 +9,10 @@ const ALL: u32 = 4u * ONE;
 
 var<workgroup> products: array<f32, ALL>;
 
-// By way of halves that are too small to be normal, as codes of weights are.
 fn four(at: u32) -> vec4<f16> {
-    let small = vec4<f32>(words[at], words[at + 1u], words[at + 2u], words[at + 3u]) / 32768.0;
-    return vec4<f16>(pair_of(pack2x16float(small.xy)), pair_of(pack2x16float(small.zw))) * 16384.0h * 2.0h;
+    let low = pack2x16float(vec2<f32>(words[at], words[at + 1u]));
+    let high = pack2x16float(vec2<f32>(words[at + 2u], words[at + 3u]));
+    return vec4<f16>(pair_of(low), pair_of(high));
 }
 
 @compute @workgroup_size(128)
@@ -23,7 +23,7 @@ fn probe(@builtin(local_invocation_index) lane: u32) {
         workgroupBarrier();
         for (var i = lane; i < ALL / 4u; i += 128u) {
             let at = (4u * i + turn * ONE) % ALL;
-            put_left(i / (SIDE / 4u), i % (SIDE / 4u), four(at));
+            put_left(i / (SIDE / 4u), i % (SIDE / 4u), four(at) * 2.0h);
             put_right(i / (SIDE / 4u), i % (SIDE / 4u), four(ALL + at));
         }
         workgroupBarrier();

@@ -46,8 +46,8 @@ pub(super) fn nothing(i: usize) -> (u64, u64) {
     (i as u64 * NOTHING, NOTHING)
 }
 
-/// A binding, and the view in it: its first element, and elements from row to row.
-type Place<M> = (Option<(M, u64, u64)>, [u32; 2]);
+/// A binding, and the view in it: its first element, and elements from row to row; and whether its rows begin at words.
+type Place<M> = (Option<(M, u64, u64)>, [u32; 2], bool);
 
 impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
     pub(super) fn new(op: &'static str, views: ArgViews<B>, scratch: B::Mem, capabilities: &'a Capabilities) -> Self {
@@ -69,9 +69,9 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
         let mut places = Vec::with_capacity(launch.bindings.len());
         let mut in_words = true;
         for (binding, view) in launch.bindings.iter().zip(words.chunks_exact_mut(2)) {
-            let (place, found) = self.place(binding)?;
+            let (place, found, at_words) = self.place(binding)?;
             view.copy_from_slice(&found);
-            in_words &= begins_at_words(binding.kind, found);
+            in_words &= at_words;
             places.push(place);
         }
         words.extend(params(launch).map(|(_, param)| param.bits()));
@@ -80,10 +80,12 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
     }
 
     fn place(&self, binding: &Binding) -> Result<Place<B::Mem>, Error> {
-        let (name, mem, bytes, stride) = match &binding.from {
-            From::Scratch { bytes, stride } => ("scratch", B::offset(&self.scratch, bytes.start), bytes.len(), *stride),
+        let (name, mem, bytes, stride, rows) = match &binding.from {
+            From::Scratch { bytes, stride } => {
+                ("scratch", B::offset(&self.scratch, bytes.start), bytes.len(), *stride, true)
+            }
             From::Operand { name, rows } => {
-                let Some((mem, info)) = self.view(name) else { return Ok((None, [0, 0])) };
+                let Some((mem, info)) = self.view(name) else { return Ok((None, [0, 0], true)) };
                 let rows = rows.clone().unwrap_or(0..info.shape.dims().first().copied().unwrap_or(1));
                 // Everything was found to fit the address space when the operands were bound to the spec.
                 let row = info.row_stride * info.dtype.bytes();
@@ -91,11 +93,11 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
                     0 => 0,
                     n => (n - 1) * row + info.shape.row_len() * info.dtype.bytes(),
                 };
-                (*name, B::offset(mem, rows.start * row), bytes, info.row_stride)
+                (*name, B::offset(mem, rows.start * row), bytes, info.row_stride, info.shape.dims().len() > 1)
             }
         };
         if bytes == 0 {
-            return Ok((None, [0, 0]));
+            return Ok((None, [0, 0], true));
         }
         let problem = |words: String| Error::input(format!("{} `{name}`", self.op), words);
         let limits = &self.capabilities.limits;
@@ -117,15 +119,18 @@ impl<'a, B: Backend<Mem: Located>> Operands<'a, B> {
             _ => stride,
         };
         let stride = u32::try_from(stride).map_err(|_| problem(format!("has rows {stride} elements apart")))?;
-        Ok((Some((mem, offset, end - offset)), [(skipped / element) as u32, stride]))
+        let view = [(skipped / element) as u32, stride];
+        // Elements of one dimension are one row, however far apart.
+        let at_words = begins_at_words(binding.kind, if rows { &view } else { &view[..1] });
+        Ok((Some((mem, offset, end - offset)), view, at_words))
     }
 }
 
-/// Do all rows of a view begin at words, as far as they are read by elements?
-fn begins_at_words(kind: Kind, view: [u32; 2]) -> bool {
+/// Are so many elements whole words, as far as they are read by elements?
+fn begins_at_words(kind: Kind, elements: &[u32]) -> bool {
     match kind {
         Kind::Reads(dtype) | Kind::Writes(dtype) => {
-            view.iter().all(|n| (u64::from(*n) * dtype.bytes() as u64).is_multiple_of(4))
+            elements.iter().all(|n| (u64::from(*n) * dtype.bytes() as u64).is_multiple_of(4))
         }
         _ => true,
     }

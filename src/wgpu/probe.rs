@@ -62,8 +62,8 @@ fn subgroups() -> (Vec<u32>, Vec<u32>) {
     ((0..128).map(|i| value(i).to_bits()).collect(), (0..128).flat_map(wanted).map(f32::to_bits).collect())
 }
 
-/// Four left and four right matrices of numbers that f16 holds, in part subnormal; and for each subgroup of four the sum of three
-/// products: of its own, and of the two behind them. f32 holds them.
+/// Four left and four right matrices of numbers that f16 holds, in part subnormal; and for each subgroup of four twice the sum of
+/// three products: of its own, and of the two behind them. f32 holds them.
 fn matrices(side: usize) -> (Vec<u32>, Vec<u32>) {
     let (one, all) = (side * side, 4 * side * side);
     let a = |i: usize| (i * 7 % 13) as f32 * 2f32.powi(-24);
@@ -72,7 +72,7 @@ fn matrices(side: usize) -> (Vec<u32>, Vec<u32>) {
         let product = |turn: usize| {
             let first = (i / one + turn) % 4 * one;
             let (row, column) = (first + i % one / side * side, first + i % side * side);
-            (0..side).map(|k| a(row + k) * b(column + k)).sum::<f32>()
+            (0..side).map(|k| 2.0 * a(row + k) * b(column + k)).sum::<f32>()
         };
         (0..3).map(product).sum::<f32>() + 0.0
     };
