@@ -177,11 +177,18 @@ mod tests {
                 false => choice.rejected.iter().find(|r| r.variant == name).unwrap().reason.clone(),
             }
         };
-        for (each, name) in [(4, "coop_16"), (8, "coop_16"), (16, "coop_64"), (64, "coop_128")] {
+        for (each, name) in [(4, "tiled_4"), (8, "coop_16"), (16, "coop_64"), (64, "coop_128")] {
             assert_eq!(reason(each, name, &device), "chosen");
         }
         assert!(reason(64, "coop_64", &device).contains("up to 48 rows"));
-        assert!(reason(2, "coop_16", &device).contains("4 rows an expert and more"));
+        assert!(reason(4, "coop_16", &device).contains("5.5 rows an expert and more"));
+        // Of a layer with few columns matrices fill a device late.
+        let linear = |rows: usize, n: usize| {
+            let op = GroupedGemmSpec::linear(rows, n, 64, DType::Bf16, DType::Bf16, None, DType::Bf16);
+            choose(&op, &device, Hint::default()).unwrap().variant()
+        };
+        assert_eq!([1, 28, 29].map(|rows| linear(rows, 5120)), ["dense_1", "dense_4", "coop_dense"]);
+        assert_eq!([14, 15].map(|rows| linear(rows, 201_088)), ["dense_4", "coop_dense"]);
         let other = Capabilities { subgroups: (16, 32), ..device.clone() };
         assert!(reason(64, "coop_128", &other).contains("subgroup"));
         assert!(reason(64, "coop8_64", &other).contains("matrices of 8 x 8, the device has 16 x 16"));

@@ -79,19 +79,23 @@ pub(super) fn legal(op: &GroupedGemmSpec, artifact: &Artifact) -> Result<(), Str
     }
 }
 
-/// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones.
+/// Tiles of 128 columns with which cooperative matrices fill a large device.
+const MANY_TILES: usize = 256;
+
+/// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones. Where one takes over from
+/// the other is measured on an H200 (docs/performance/wgpu.md).
 pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
     let each = hint.rows.unwrap_or(op.rows) as f64 / op.experts.max(1) as f64;
     let (least, most) = match artifact.variant {
         "tiled_1" | "tiled_1_subgroup" | "dense_1" | "dense_1_subgroup" => (0.0, 1.0),
-        "coop_16" | "coop8_16" => (4.0, 12.0),
+        "coop_16" | "coop8_16" => (5.5, 12.0),
         "coop_64" => (12.0, 48.0),
         "coop_128" => (48.0, f64::INFINITY),
         "coop8_64" => (12.0, f64::INFINITY),
-        "coop_dense" => (13.0, f64::INFINITY),
-        "tiled_f16" => (6.0, 8.0),
-        "tiled_4" => (0.0, 8.0),
-        "dense_4" => (0.0, 16.0),
+        "coop_dense" if op.n.div_ceil(128) >= MANY_TILES => (15.0, f64::INFINITY),
+        "coop_dense" => (29.0, f64::INFINITY),
+        "tiled_4" => (0.0, 40.0),
+        "dense_4" => (0.0, 96.0),
         "few_rows" => (0.0, FEW_ROWS),
         _ => (0.0, f64::INFINITY),
     };
@@ -102,7 +106,8 @@ pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -
         return Err(format!("made for {least} rows an expert and more, these are {each}"));
     }
     match artifact.variant {
-        "coop_16" | "coop_64" | "coop_128" | "coop_dense" | "tiled_f16" => Ok(()),
+        "coop_16" | "coop_64" | "coop_128" | "coop_dense" => Ok(()),
+        "tiled_f16" => Err("not chosen: f16 in workgroup memory is not faster, where it was measured".into()),
         "tiled_1_subgroup" | "dense_1_subgroup" => {
             Err("not chosen: shuffles are not faster, where they were measured".into())
         }
