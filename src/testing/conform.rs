@@ -11,7 +11,9 @@
 //!   values is what a plain sequential sum errs by, and the twin's other sums, in 32 parts, are better than that;
 //! - a NaN or infinity stands exactly where the oracle's does, and what the oracle did not write is still poison;
 //! - two runs in fresh memory give the same bits, with strided rows and unpoisoned scratch as well, and nothing else was
-//!   written.
+//!   written;
+//! - the same holds but for the bits where rows are so strided that they are not aligned: another kernel may run, in another
+//!   order, within the same bounds.
 
 mod attention;
 mod batch;
@@ -34,7 +36,7 @@ use crate::kernel::AllOps;
 use crate::op::cases::{Case, Cases, Data};
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use crate::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Operand, RmsNormSpec, RopeSpec, SwigluSpec,
 };
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::random::Random;
@@ -204,7 +206,13 @@ where
 struct Got {
     plain: Outputs,
     strided: Outputs,
+    /// Where strides can take the alignment from an operand.
+    unaligned: Option<Outputs>,
 }
+
+/// Elements between rows: these keep 16-byte alignment in every type, and these keep none.
+const ALIGNED_GAP: usize = 24;
+const ODD_GAP: usize = 25;
 
 impl Got {
     /// Refused before anything is computed where the variant does not run it.
@@ -216,10 +224,25 @@ impl Got {
     ) -> Result<Self, Error> {
         let hint = Hint { variant, ..Hint::default() };
         let plain = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
-        // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
-        let gaps = Options { hint, row_gap: 24, raw_scratch: true, spread: false };
-        Ok(Got { plain, strided: harness::run(backend, op, inputs, gaps)? })
+        let apart =
+            |row_gap| harness::run(backend, op, inputs, Options { hint, row_gap, raw_scratch: true, spread: false });
+        let strided = apart(ALIGNED_GAP)?;
+        // A spec that runs is not skipped for its strides: no variant may ask for an alignment of rows.
+        let unaligned = || {
+            apart(ODD_GAP).map_err(|e| match e {
+                Error::Unsupported { reason, .. } => Error::input("operands whose rows are not aligned", reason),
+                e => e,
+            })
+        };
+        let unaligned = loses_alignment(op).then(unaligned).transpose()?;
+        Ok(Got { plain, strided, unaligned })
     }
+}
+
+/// Has the op operands that may be strided and whose packed rows all begin at multiples of 16 bytes?
+fn loses_alignment<O: Conform>(op: &O) -> bool {
+    let packed = |o: &Operand| (o.shape.row_len() * o.dtype.bytes()).is_multiple_of(16);
+    op.operands().iter().any(|o| o.strided && o.shape.dims()[0] > 1 && packed(o))
 }
 
 /// What results of an op on some inputs are judged by: computed once, for any number of variants.
@@ -256,6 +279,13 @@ where
         let mut judged = Judged::default();
         judged.same_bits(&got.plain, &got.strided);
         judged.outputs(&got.plain, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
+        // The same bits are as right as the others.
+        if let Some(unaligned) = got.unaligned.as_ref().filter(|u| u.differs(&got.plain).is_some()) {
+            let mut other = Judged::default();
+            other.outputs(unaligned, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
+            judged.worst = judged.worst.max(other.worst);
+            judged.wrong.extend(other.wrong.into_iter().map(|words| format!("rows not aligned: {words}")));
+        }
         Ok(judged)
     }
 }
