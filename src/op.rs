@@ -181,13 +181,21 @@ fn bind_one(
             }
             let row = want.shape.row_len();
             if got.row_stride == row || (want.strided && got.row_stride > row) {
-                return Ok(());
+                return addressable(op, name, got);
             }
             let wanted =
                 if want.strided { format!("of row stride >= {row}") } else { format!("contiguous (row stride {row})") };
             error(wanted, format!("row stride {}", got.row_stride))
         }
     }
+}
+
+/// Bytes from an operand's first row to behind its last one are a number that backends calculate with.
+fn addressable(op: &'static str, operand: &'static str, got: ViewInfo) -> Result<(), SpecError> {
+    let rows = got.shape.dims().first().copied().unwrap_or(1).max(1);
+    let bytes = got.row_stride.checked_mul(got.dtype.bytes()).and_then(|row| row.checked_mul(rows));
+    let ok = bytes.is_some_and(|b| b <= isize::MAX as usize);
+    need(op, operand, ok, "of rows that can be addressed", format!("row stride {}", got.row_stride))
 }
 
 /// `Err` naming the parameter unless `ok`.
