@@ -15,6 +15,7 @@ mod grouped_gemm;
 mod kv_append;
 pub mod memory;
 mod moe;
+mod mxfp4_prepack;
 mod provide;
 mod rms_norm;
 mod rope;

@@ -192,7 +192,8 @@ fn every_case_is_legal_and_has_its_own_name() {
         }
     }
     use dropless::op::{
-        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RopeSpec, SwigluSpec, moe,
+        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RopeSpec,
+        SwigluSpec, moe,
     };
     check::<GroupedGemmSpec>();
     check::<FlashAttnSpec>();
@@ -207,4 +208,5 @@ fn every_case_is_legal_and_has_its_own_name() {
     check::<SwigluSpec>();
     check::<EmbeddingSpec>();
     check::<ArgmaxSpec>();
+    check::<Mxfp4PrepackSpec>();
 }

@@ -157,6 +157,7 @@ proptest! {
         answers!(SwigluSpec { rows: tokens, width: dim, x, out: x, swiglu: Swiglu::SILU })?;
         answers!(EmbeddingSpec { tokens, vocab: positions, dim, table: x, out: x })?;
         answers!(ArgmaxSpec { rows: tokens, columns: dim, x })?;
+        answers!(Mxfp4PrepackSpec { experts: tokens, n: positions, k: dim })?;
         answers!(RopeSpec { tokens, heads, head_dim, positions, x, out: x, table, pairing })?;
         answers!(KvAppendSpec {
             tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, scales: false, store, positions, table, pairing,

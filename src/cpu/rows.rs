@@ -265,6 +265,11 @@ impl Piece<'_> {
         unsafe { self.at.as_ptr().write_bytes(0, self.len * self.dtype.bytes()) };
     }
 
+    /// Stores bytes in an operand of them.
+    pub(super) fn write_bytes(&mut self, bytes: &[u8]) {
+        self.store(bytes, |b| [b]);
+    }
+
     /// Stores indices in an i32 operand.
     pub(super) fn write_ints(&mut self, values: &[i32]) {
         self.store(values, |v| v.to_le_bytes());

@@ -20,6 +20,7 @@ mod batch;
 mod gemm;
 mod judge;
 mod moe;
+mod prepack;
 mod same;
 mod small;
 
@@ -36,7 +37,8 @@ use crate::kernel::AllOps;
 use crate::op::cases::{Case, Cases, Data};
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use crate::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Operand, RmsNormSpec, RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, Operand, RmsNormSpec,
+    RopeSpec, SwigluSpec,
 };
 use crate::testing::harness::{self, Options, Outputs};
 use crate::testing::random::Random;
@@ -106,6 +108,7 @@ fn every_op<B: AllOps>(visitor: &mut impl PerOp<B>) {
     visitor.op::<SwigluSpec>();
     visitor.op::<EmbeddingSpec>();
     visitor.op::<ArgmaxSpec>();
+    visitor.op::<Mxfp4PrepackSpec>();
 }
 
 /// Judges the cases of each op that the filter takes.

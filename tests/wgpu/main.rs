@@ -4,6 +4,8 @@
 mod ahead;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/layouts.rs"]
+mod layouts;
 mod matrices;
 
 use common::assert_all_passed;
@@ -27,6 +29,13 @@ fn an_adapter_that_is_not_there_is_refused_in_words() {
     match Wgpu::new(99) {
         Err(Error::Unavailable { backend: "wgpu", reason }) => assert!(reason.contains(' '), "{reason}"),
         other => panic!("{:?}", other.map(|_| "a device")),
+    }
+}
+
+#[test]
+fn layouts_of_a_checkpoint_compute_the_same() {
+    if device().is_some() {
+        layouts::compute_the_same(|| Wgpu::new(0).unwrap());
     }
 }
 
