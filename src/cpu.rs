@@ -17,6 +17,7 @@ pub mod memory;
 mod moe;
 mod mxfp4_prepack;
 mod provide;
+mod real;
 mod rms_norm;
 mod rope;
 mod rows;

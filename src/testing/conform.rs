@@ -17,6 +17,7 @@
 
 mod attention;
 mod batch;
+mod expected;
 mod gemm;
 mod judge;
 mod moe;
@@ -26,10 +27,12 @@ mod small;
 
 pub use crate::testing::harness::Inputs;
 pub use batch::batch_invariant;
+pub use expected::Expected;
+use expected::Got;
 pub use judge::Judged;
 pub use same::{Same, same};
 
-use crate::backend::{Hint, Provide, Runtime};
+use crate::backend::{Provide, Runtime};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -37,10 +40,10 @@ use crate::kernel::AllOps;
 use crate::op::cases::{Case, Cases, Data};
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use crate::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, Operand, RmsNormSpec,
-    RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RmsNormSpec, RopeSpec,
+    SwigluSpec,
 };
-use crate::testing::harness::{self, Options, Outputs};
+use crate::testing::harness::Outputs;
 use crate::testing::random::Random;
 use crate::testing::report::{Filter, Report, Row, Status};
 
@@ -67,7 +70,7 @@ pub trait Conform: Cases {
     /// Bound of each output, given the operands and what the oracle made of them.
     ///
     /// # Errors
-    /// As [`harness::run`].
+    /// As [`harness::run`](crate::testing::harness::run).
     fn bounds(&self, inputs: &Inputs, oracle: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error>;
 
     /// The inputs as a variant rounds them before anything else, where it says that it does: it is judged by those, within the
@@ -174,7 +177,7 @@ fn of_error(e: &Error) -> Status {
 /// Runs one case and judges it.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the backend does not run this spec, else as [`harness::run`].
+/// [`Error::Unsupported`] where the backend does not run this spec, else as [`harness::run`](crate::testing::harness::run).
 pub fn judge<O: Conform, B: Runtime + Provide<O>>(
     backend: &B,
     case: &Case<O>,
@@ -203,94 +206,6 @@ where
     let got = Got::of(backend, op, inputs, variant)?;
     let rounded = variant.map_or(Ok(None), |name| op.rounded_by(name, inputs))?;
     Expected::new(op, rounded.as_ref().unwrap_or(inputs))?.judge(&got)
-}
-
-/// What a backend made of an op's inputs.
-struct Got {
-    plain: Outputs,
-    strided: Outputs,
-    /// Where strides can take the alignment from an operand.
-    unaligned: Option<Outputs>,
-}
-
-/// Elements between rows: these keep 16-byte alignment in every type, and these keep none.
-const ALIGNED_GAP: usize = 24;
-const ODD_GAP: usize = 25;
-
-impl Got {
-    /// Refused before anything is computed where the variant does not run it.
-    fn of<O: Conform, B: Runtime + Provide<O>>(
-        backend: &B,
-        op: &O,
-        inputs: &Inputs,
-        variant: Option<&str>,
-    ) -> Result<Self, Error> {
-        let hint = Hint { variant, ..Hint::default() };
-        let plain = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
-        let apart =
-            |row_gap| harness::run(backend, op, inputs, Options { hint, row_gap, raw_scratch: true, spread: false });
-        let strided = apart(ALIGNED_GAP)?;
-        // A spec that runs is not skipped for its strides: no variant may ask for an alignment of rows.
-        let unaligned = || {
-            apart(ODD_GAP).map_err(|e| match e {
-                Error::Unsupported { reason, .. } => Error::input("operands whose rows are not aligned", reason),
-                e => e,
-            })
-        };
-        let unaligned = loses_alignment(op).then(unaligned).transpose()?;
-        Ok(Got { plain, strided, unaligned })
-    }
-}
-
-/// Has the op operands that may be strided and whose packed rows all begin at multiples of 16 bytes?
-fn loses_alignment<O: Conform>(op: &O) -> bool {
-    let packed = |o: &Operand| (o.shape.row_len() * o.dtype.bytes()).is_multiple_of(16);
-    op.operands().iter().any(|o| o.strided && o.shape.dims()[0] > 1 && packed(o))
-}
-
-/// What results of an op on some inputs are judged by: computed once, for any number of variants.
-pub struct Expected<'a, O> {
-    op: &'a O,
-    inputs: &'a Inputs,
-    oracle: Outputs,
-    twin: Outputs,
-    bounds: Vec<(&'static str, Bound)>,
-}
-
-impl<'a, O: Conform> Expected<'a, O>
-where
-    Cpu: Provide<O>,
-{
-    /// # Errors
-    /// Of the reference.
-    pub fn new(op: &'a O, inputs: &'a Inputs) -> Result<Self, Error> {
-        let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
-        let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
-        let bounds = op.bounds(inputs, &oracle)?;
-        Ok(Expected { op, inputs, oracle, twin, bounds })
-    }
-
-    /// As [`judge_on`].
-    ///
-    /// # Errors
-    /// As [`judge_on`].
-    pub fn judge_on<B: Runtime + Provide<O>>(&self, backend: &B, variant: Option<&str>) -> Result<Judged, Error> {
-        self.judge(&Got::of(backend, self.op, self.inputs, variant)?)
-    }
-
-    fn judge(&self, got: &Got) -> Result<Judged, Error> {
-        let mut judged = Judged::default();
-        judged.same_bits(&got.plain, &got.strided);
-        judged.outputs(&got.plain, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
-        // The same bits are as right as the others.
-        if let Some(unaligned) = got.unaligned.as_ref().filter(|u| u.differs(&got.plain).is_some()) {
-            let mut other = Judged::default();
-            other.outputs(unaligned, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
-            judged.worst = judged.worst.max(other.worst);
-            judged.wrong.extend(other.wrong.into_iter().map(|words| format!("rows not aligned: {words}")));
-        }
-        Ok(judged)
-    }
 }
 
 /// An input by name.
