@@ -15,7 +15,7 @@ pub(super) struct Got {
     unaligned: Option<Outputs>,
 }
 
-/// Elements between rows: these keep 16-byte alignment in every type, and these keep none.
+/// Elements between rows: with these they stay at multiples of 16 bytes in every type, with those in none.
 const ALIGNED_GAP: usize = 24;
 const ODD_GAP: usize = 25;
 
