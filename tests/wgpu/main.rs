@@ -11,7 +11,8 @@ mod matrices;
 use common::assert_all_passed;
 use dropless::op::cases::Data;
 use dropless::op::{
-    Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Op, RmsNormSpec, WeightFormat,
+    Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Mxfp4PrepackSpec, Op, RmsNormSpec,
+    WeightFormat,
 };
 use dropless::testing::conform::Conform;
 use dropless::testing::random::Random;
@@ -124,6 +125,14 @@ fn experts_are_bound_by_window() {
             assert_eq!(judged.wrong, Vec::<String>::new(), "{weights:?}, {rows} rows");
         }
     }
+    let prepack = |experts, n, k| {
+        let op = Mxfp4PrepackSpec { experts, n, k };
+        let inputs = op.fill(Data::Usual, &mut Random::new(5)).unwrap();
+        conform::judge_on(&wgpu, &op, &inputs, None).map(|judged| judged.wrong)
+    };
+    assert_eq!(prepack(11, n, k).unwrap(), Vec::<String>::new());
+    let large = prepack(1, 512, k).unwrap_err().to_string();
+    assert!(large.contains("an expert takes 34816 bytes"), "{large}");
 }
 
 /// Every access checked.
