@@ -21,6 +21,7 @@ mod grouped_gemm;
 mod kv_append;
 mod memory;
 mod moe;
+mod mxfp4_prepack;
 mod plan;
 mod rms_norm;
 mod rope;

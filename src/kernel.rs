@@ -4,7 +4,8 @@ use crate::backend::{Backend, Hint, Provide, Scratch};
 use crate::dtype::DType;
 use crate::error::{Error, SpecError};
 use crate::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RmsNormSpec, RopeSpec,
+    SwigluSpec,
 };
 use crate::op::{Op, moe};
 use crate::tensor::ViewMut;
@@ -92,7 +93,7 @@ impl<B> MoeDispatch for B where
 pub trait FlashAttention: Provide<FlashAttnSpec> {}
 impl<B: Provide<FlashAttnSpec>> FlashAttention for B {}
 
-/// Backends with the small ops that a model needs around the three hard ones.
+/// Backends with the small ops that a model needs around the three hard ones, when it is loaded too.
 pub trait SmallOps:
     Provide<RmsNormSpec>
     + Provide<RopeSpec>
@@ -100,6 +101,7 @@ pub trait SmallOps:
     + Provide<EmbeddingSpec>
     + Provide<SwigluSpec>
     + Provide<ArgmaxSpec>
+    + Provide<Mxfp4PrepackSpec>
 {
 }
 impl<B> SmallOps for B where
@@ -109,6 +111,7 @@ impl<B> SmallOps for B where
         + Provide<EmbeddingSpec>
         + Provide<SwigluSpec>
         + Provide<ArgmaxSpec>
+        + Provide<Mxfp4PrepackSpec>
 {
 }
 

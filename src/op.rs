@@ -6,6 +6,7 @@
 //! every call.
 
 mod any;
+pub(crate) mod arg_set;
 pub mod argmax;
 #[cfg(feature = "testing")]
 pub mod cases;
@@ -16,11 +17,13 @@ pub mod grouped_gemm;
 pub mod kv_append;
 pub mod kv_store;
 pub mod moe;
+pub mod mxfp4_prepack;
 pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
 
 pub use any::AnySpec;
+pub(crate) use arg_set::args;
 pub use argmax::{ArgmaxArgs, ArgmaxSpec};
 pub use embedding::{EmbeddingArgs, EmbeddingSpec};
 pub use fault::Fault;
@@ -28,6 +31,7 @@ pub use flash_attn::{FlashAttnArgs, FlashAttnSpec, KvIndex, Lse, Mask, Window};
 pub use grouped_gemm::{Combine, Epilogue, Gather, GroupedGemmArgs, GroupedGemmSpec, LocalExperts, WeightFormat};
 pub use kv_append::{KvAppendArgs, KvAppendSpec};
 pub use kv_store::{KvStore, PageLayout};
+pub use mxfp4_prepack::{Mxfp4PrepackArgs, Mxfp4PrepackSpec};
 pub use rms_norm::{RmsNormArgs, RmsNormSpec};
 pub use rope::{Pairing, RopeArgs, RopeSpec, RopeTable, YarnRope};
 pub use swiglu::{GateUp, Swiglu, SwigluArgs, SwigluSpec};
@@ -181,13 +185,21 @@ fn bind_one(
             }
             let row = want.shape.row_len();
             if got.row_stride == row || (want.strided && got.row_stride > row) {
-                return Ok(());
+                return addressable(op, name, got);
             }
             let wanted =
                 if want.strided { format!("of row stride >= {row}") } else { format!("contiguous (row stride {row})") };
             error(wanted, format!("row stride {}", got.row_stride))
         }
     }
+}
+
+/// Bytes from an operand's first row to behind its last one are a number that backends calculate with.
+fn addressable(op: &'static str, operand: &'static str, got: ViewInfo) -> Result<(), SpecError> {
+    let rows = got.shape.dims().first().copied().unwrap_or(1).max(1);
+    let bytes = got.row_stride.checked_mul(got.dtype.bytes()).and_then(|row| row.checked_mul(rows));
+    let ok = bytes.is_some_and(|b| b <= isize::MAX as usize);
+    need(op, operand, ok, "of rows that can be addressed", format!("row stride {}", got.row_stride))
 }
 
 /// `Err` naming the parameter unless `ok`.
@@ -232,77 +244,4 @@ fn need_cache(op: &'static str, operand: &'static str, dtype: DType) -> Result<(
 /// A count that indices of type i32 must reach: at most 2^31 - 1, and at least `least`.
 fn need_count(op: &'static str, operand: &'static str, n: usize, least: usize) -> Result<(), SpecError> {
     need(op, operand, n >= least && n <= i32::MAX as usize, format!("{least} to {}", i32::MAX), n)
-}
-
-/// Declares an op's `Args`: one field an operand, and the two directions between fields and names.
-macro_rules! args {
-    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident: $kind:ident,)* }) => {
-        $(#[$meta])*
-        pub struct $name<'a, B: $crate::backend::Backend> {
-            $($(#[$fmeta])* pub $field: $crate::op::args!(@type $kind 'a B),)*
-        }
-
-        $crate::op::args!(@new $name [] [] $($field $kind)*);
-
-        impl<'a, B: $crate::backend::Backend> $crate::op::ArgSet<'a, B> for $name<'a, B> {
-            fn infos(&self) -> $crate::op::ArgInfos {
-                let mut infos = $crate::op::ArgInfos::new();
-                $(infos.push((stringify!($field), $crate::op::args!(@info $kind (&self.$field))));)*
-                infos
-            }
-
-            fn views(&self) -> $crate::op::ArgViews<B> {
-                let mut views = $crate::op::ArgViews::<B>::new();
-                $(views.push((stringify!($field), $crate::op::args!(@view $kind (&self.$field))));)*
-                views
-            }
-
-            fn assemble(
-                op: &'static str,
-                views: &mut impl $crate::op::NamedViews<'a, B>,
-            ) -> Result<Self, $crate::error::SpecError> {
-                Ok($name { $($field: $crate::op::args!(@take $kind op views (stringify!($field))),)* })
-            }
-        }
-    };
-    // Sorts the fields into those that every spec asks for and the others.
-    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident input $($rest:tt)*) => {
-        $crate::op::args!(@new $name [$($need)* ($field input)] [$($other)*] $($rest)*);
-    };
-    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident output $($rest:tt)*) => {
-        $crate::op::args!(@new $name [$($need)* ($field output)] [$($other)*] $($rest)*);
-    };
-    (@new $name:ident [$($need:tt)*] [$($other:ident)*] $field:ident $kind:ident $($rest:tt)*) => {
-        $crate::op::args!(@new $name [$($need)*] [$($other)* $field] $($rest)*);
-    };
-    (@new $name:ident [$(($field:ident $kind:ident))*] [$($other:ident)*]) => {
-        impl<'a, B: $crate::backend::Backend> $name<'a, B> {
-            /// The operands that every spec asks for; the others are absent and can be set by name.
-            #[allow(clippy::too_many_arguments)]
-            pub fn new($($field: $crate::op::args!(@type $kind 'a B)),*) -> Self {
-                $name { $($field,)* $($other: None,)* }
-            }
-        }
-    };
-    (@type input $a:lifetime $b:ident) => { $crate::tensor::View<$a, $b> };
-    (@type optional_input $a:lifetime $b:ident) => { Option<$crate::tensor::View<$a, $b>> };
-    (@type output $a:lifetime $b:ident) => { $crate::tensor::ViewMut<$a, $b> };
-    (@type optional_output $a:lifetime $b:ident) => { Option<$crate::tensor::ViewMut<$a, $b>> };
-    (@info input ($v:expr)) => { Some($v.info()) };
-    (@info output ($v:expr)) => { Some($v.info()) };
-    (@info optional_input ($v:expr)) => { $v.as_ref().map(|v| v.info()) };
-    (@info optional_output ($v:expr)) => { $v.as_ref().map(|v| v.info()) };
-    (@view input ($v:expr)) => { Some(($v.mem().clone(), $v.info())) };
-    (@view output ($v:expr)) => { Some(($v.mem().clone(), $v.info())) };
-    (@view optional_input ($v:expr)) => { $v.as_ref().map(|v| (v.mem().clone(), v.info())) };
-    (@view optional_output ($v:expr)) => { $v.as_ref().map(|v| (v.mem().clone(), v.info())) };
-    (@take input $op:ident $views:ident ($n:expr)) => { $views.view($n).ok_or_else(|| $crate::op::missing($op, $n))? };
-    (@take output $op:ident $views:ident ($n:expr)) => { $views.view_mut($n).ok_or_else(|| $crate::op::missing($op, $n))? };
-    (@take optional_input $op:ident $views:ident ($n:expr)) => { $views.view($n) };
-    (@take optional_output $op:ident $views:ident ($n:expr)) => { $views.view_mut($n) };
-}
-pub(crate) use args;
-
-fn missing(op: &'static str, operand: &'static str) -> SpecError {
-    SpecError { op, operand, want: "given".into(), got: "nothing".into() }
 }

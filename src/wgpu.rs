@@ -25,6 +25,7 @@ mod kv_append;
 mod launch;
 mod memory;
 mod moe;
+mod mxfp4_prepack;
 mod open;
 mod plan;
 mod probe;

@@ -3,6 +3,8 @@
 
 use dropless::cuda::CAPABILITIES;
 mod common;
+#[path = "common/layouts.rs"]
+mod layouts;
 
 use common::assert_all_passed;
 use dropless::gpt_oss::{Config, Feed, Forward, Layout, Model, Options, RandomWeights};
@@ -84,11 +86,25 @@ fn golden_vectors_in_f32() {
     assert_all_passed(&Vectors::bundled().unwrap().run(&Arc::new(cuda), Class::F32, &filter, |_| {}));
 }
 
+#[test]
+fn layouts_of_a_checkpoint_compute_the_same() {
+    if device().is_some() {
+        layouts::compute_the_same(|| Cuda::new(0).unwrap());
+    }
+}
+
 /// Logits of three sequences: prompts of different lengths in one call, then steps in other orders and with one of them
 /// missing; at the end what each would say next.
 fn batches<B: Replay + AllOps>(backend: B) -> (Vec<f64>, Vec<u32>) {
     let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Hf, 7).unwrap();
-    let options = Options { activations: DType::F32, kv: None, max_context: 128, max_chunk: 32, max_sequences: 3 };
+    let options = Options {
+        activations: DType::F32,
+        kv: None,
+        max_context: 128,
+        max_chunk: 32,
+        max_sequences: 3,
+        published_experts: false,
+    };
     let mut model = Model::random(Arc::new(backend), &weights, &options, &mut |_| {}).unwrap();
     let mut sessions = [(); 3].map(|()| model.session().unwrap());
     let prompts: [Vec<u32>; 3] = [50, 3, 17].map(|n| (0..n).map(|i| (37 * i + n) % 512).collect());

@@ -7,7 +7,8 @@ mod common;
 use common::assert_all_passed;
 use dropless::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use dropless::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RmsNormSpec, RopeSpec,
+    SwigluSpec,
 };
 use dropless::testing::conform::{Conform, run_op};
 use dropless::testing::{Filter, Report, Status, present};
@@ -69,6 +70,7 @@ fn every_text_of_every_op() {
     new_texts::<SwigluSpec>(&dawn, &mut report);
     new_texts::<EmbeddingSpec>(&dawn, &mut report);
     new_texts::<ArgmaxSpec>(&dawn, &mut report);
+    new_texts::<Mxfp4PrepackSpec>(&dawn, &mut report);
     assert_all_passed(&report);
     eprintln!("{} texts", dawn.texts());
 }

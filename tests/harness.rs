@@ -20,6 +20,8 @@ enum Fault {
     FarOff,
     DiffersBetweenRuns,
     IgnoresStride,
+    FarOffUnaligned,
+    RefusesUnaligned,
 }
 
 /// The reference, spoilt. Its norm is right but for the fault.
@@ -99,6 +101,11 @@ impl Provide<RmsNormSpec> for Spoilt {
         let (x, y, info) = (*args.x.mem(), *args.y.mem(), args.y.info());
         let [rows, dim] = *info.shape.dims() else { return Err(Error::input("y", "is no matrix")) };
         let stride = if self.fault == Fault::IgnoresStride { dim } else { info.row_stride };
+        let unaligned = !(4 * stride).is_multiple_of(16);
+        if self.fault == Fault::RefusesUnaligned && unaligned {
+            let reason = "wants rows at multiples of 16 bytes".into();
+            return Err(Error::Unsupported { backend: Self::NAME, op: "rms_norm", reason });
+        }
         // SAFETY: the harness' views hold what their shapes say (and guards of 256 bytes); the faults below stay inside those.
         unsafe {
             let view = |v: &View<'_, Self>| {
@@ -114,7 +121,8 @@ impl Provide<RmsNormSpec> for Spoilt {
             plan.enqueue(&self.cpu, cpu_args, nothing, queue)?;
             let at = |row: usize, column: usize| y.as_ptr().cast::<f32>().wrapping_add(row * stride + column);
             match self.fault {
-                Fault::None | Fault::IgnoresStride => {}
+                Fault::FarOffUnaligned if !unaligned => {}
+                Fault::None | Fault::IgnoresStride | Fault::RefusesUnaligned => {}
                 Fault::WritesBehind => at(rows - 1, stride).write_unaligned(1.0),
                 Fault::WritesBefore => at(0, 0).wrapping_sub(1).write_unaligned(1.0),
                 Fault::WritesInput => x.as_ptr().cast::<f32>().write_unaligned(1.25),
@@ -123,8 +131,8 @@ impl Provide<RmsNormSpec> for Spoilt {
                     (0..dim).for_each(|i| at(rows - 1, i).write_unaligned(f32::from_bits(0xfffd_fffd)))
                 }
                 Fault::GivesNan => at(0, 3).write_unaligned(f32::NAN),
-                Fault::FarOff => {
-                    // 40 ulp; a norm over 7 columns may be off by about 18.
+                Fault::FarOff | Fault::FarOffUnaligned => {
+                    // 40 ulp; a norm over 8 columns may be off by about 18.
                     let bits = at(0, 3).read_unaligned().to_bits();
                     at(0, 3).write_unaligned(f32::from_bits(bits + 40));
                 }
@@ -144,7 +152,7 @@ impl Provide<RmsNormSpec> for Spoilt {
 fn verdict(fault: Fault) -> String {
     let spoilt = Spoilt { cpu: Cpu::new(), fault, calls: AtomicUsize::new(0) };
     let f32s = dropless::DType::F32;
-    let op = RmsNormSpec { rows: 3, dim: 7, eps: 1e-5.into(), x: f32s, weight: f32s, out: f32s, residual: false };
+    let op = RmsNormSpec { rows: 3, dim: 8, eps: 1e-5.into(), x: f32s, weight: f32s, out: f32s, residual: false };
     match judge(&spoilt, &Case::usual("spoilt", op), None) {
         Ok(judged) => judged.wrong.join("; "),
         Err(e) => e.to_string(),
@@ -164,6 +172,8 @@ fn every_misbehaviour_is_named() {
         (Fault::FarOff, "off by"),
         (Fault::DiffersBetweenRuns, "differs between two runs"),
         (Fault::IgnoresStride, "was written"),
+        (Fault::FarOffUnaligned, "rows not aligned: "),
+        (Fault::RefusesUnaligned, "rows are not aligned"),
     ];
     for (fault, words) in named {
         let got = verdict(fault);
@@ -182,7 +192,8 @@ fn every_case_is_legal_and_has_its_own_name() {
         }
     }
     use dropless::op::{
-        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RopeSpec, SwigluSpec, moe,
+        ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RopeSpec,
+        SwigluSpec, moe,
     };
     check::<GroupedGemmSpec>();
     check::<FlashAttnSpec>();
@@ -197,4 +208,5 @@ fn every_case_is_legal_and_has_its_own_name() {
     check::<SwigluSpec>();
     check::<EmbeddingSpec>();
     check::<ArgmaxSpec>();
+    check::<Mxfp4PrepackSpec>();
 }

@@ -4,7 +4,7 @@ use dropless::op::flash_attn::{KvIndex, Lse, Mask, Window};
 use dropless::op::grouped_gemm::{Combine, Epilogue, Gather, LocalExperts};
 use dropless::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless::op::*;
-use dropless::{DType, Op};
+use dropless::{Cpu, DType, Op};
 use proptest::prelude::*;
 
 /// None, few, more than i32 counts, more than there are addresses.
@@ -157,6 +157,7 @@ proptest! {
         answers!(SwigluSpec { rows: tokens, width: dim, x, out: x, swiglu: Swiglu::SILU })?;
         answers!(EmbeddingSpec { tokens, vocab: positions, dim, table: x, out: x })?;
         answers!(ArgmaxSpec { rows: tokens, columns: dim, x })?;
+        answers!(Mxfp4PrepackSpec { experts: tokens, n: positions, k: dim })?;
         answers!(RopeSpec { tokens, heads, head_dim, positions, x, out: x, table, pairing })?;
         answers!(KvAppendSpec {
             tokens, kv_heads, q_heads: heads, head_dim, x, q_out: x, cache: x, scales: false, store, positions, table, pairing,
@@ -184,5 +185,26 @@ fn hints_of_any_size() {
     answers!(linear).unwrap();
     for weights in [WeightFormat::Mxfp4, WeightFormat::Mxfp4Tiled, WeightFormat::Dense(bf16)] {
         answers!(GroupedGemmSpec { weights, ..grouped }).unwrap();
+    }
+}
+
+/// Rows may be apart, but not below one another, and not where their places are no numbers.
+#[test]
+fn strides_are_held_to_what_can_be_addressed() {
+    let (x, most) = (DType::Bf16, isize::MAX as usize);
+    let op = RmsNormSpec { rows: 2, dim: 8, eps: 1e-5.into(), x, weight: x, out: x, residual: false };
+    let (input, mut output) = (vec![0u8; 32], vec![0u8; 32]);
+    let mut bound = |x_stride: usize, weight_stride: usize| {
+        let y = Cpu::view_mut(&mut output, x, &[2, 8]).unwrap();
+        // SAFETY: nothing reads these views.
+        let of = |shape: &[usize], stride| unsafe { Cpu::view(&input, x, shape).unwrap().with_row_stride(stride) };
+        op.bind(&RmsNormArgs::new(of(&[2, 8], x_stride), of(&[8], weight_stride), y)).map_err(|e| e.to_string())
+    };
+    assert_eq!([bound(8, 1), bound(9, 1), bound(most / 4, 1)], [const { Ok(()) }; 3]);
+    assert!(bound(7, 1).unwrap_err().contains("row stride >= 8"));
+    assert!(bound(8, 2).unwrap_err().contains("`weight`"));
+    for stride in [most / 4 + 1, most, most + 1, usize::MAX] {
+        let refused = bound(stride, 1).unwrap_err();
+        assert!(refused.contains("`x`") && refused.contains("addressed") && refused.contains(&stride.to_string()));
     }
 }

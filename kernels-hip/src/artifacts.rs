@@ -57,6 +57,23 @@ pub const ARTIFACTS: &[Artifact] = &[
         ],
     },
     Artifact {
+        ops: &["mxfp4_prepack"],
+        variant: "portable",
+        entries: &[c"mxfp4_prepack"],
+        warps: 8,
+        block_m: 0,
+        block_n: 0,
+        block_k: 0,
+        source: Some(concat!(include_str!("../rtc/mxfp4_prepack.portable.hip"), "\0")),
+        objects: &[
+            Object { arch: "gfx90a", bytes: include_bytes!("../co/mxfp4_prepack.portable.gfx90a.co") },
+            Object { arch: "gfx942", bytes: include_bytes!("../co/mxfp4_prepack.portable.gfx942.co") },
+            Object { arch: "gfx950", bytes: include_bytes!("../co/mxfp4_prepack.portable.gfx950.co") },
+            Object { arch: "gfx1100", bytes: include_bytes!("../co/mxfp4_prepack.portable.gfx1100.co") },
+            Object { arch: "gfx1201", bytes: include_bytes!("../co/mxfp4_prepack.portable.gfx1201.co") },
+        ],
+    },
+    Artifact {
         ops: &["swiglu"],
         variant: "portable",
         entries: &[c"swiglu_rows"],

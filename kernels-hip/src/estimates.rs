@@ -66,6 +66,21 @@ pub const ESTIMATES: &[Estimate] = &[
         matrix: 0, vector: 192, lds: 0, l2: 256, chain: [532, 1712],
     },
     Estimate {
+        op: "mxfp4_prepack", variant: "portable", arch: "gfx90a", entry: c"mxfp4_prepack",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 9760, lds: 0, l2: 3543, chain: [2332, 3512],
+    },
+    Estimate {
+        op: "mxfp4_prepack", variant: "portable", arch: "gfx942", entry: c"mxfp4_prepack",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 9344, lds: 0, l2: 2474, chain: [2244, 3424],
+    },
+    Estimate {
+        op: "mxfp4_prepack", variant: "portable", arch: "gfx950", entry: c"mxfp4_prepack",
+        waves: 32, flops: 0, bytes: 131072,
+        matrix: 0, vector: 9344, lds: 0, l2: 2048, chain: [2244, 3424],
+    },
+    Estimate {
         op: "swiglu", variant: "portable", arch: "gfx90a", entry: c"swiglu_rows",
         waves: 18, flops: 0, bytes: 110592,
         matrix: 0, vector: 7236, lds: 0, l2: 2989, chain: [3224, 6764],

@@ -1,4 +1,4 @@
-// A word of a prepacked tile: elements 2q, 2q + 1, 2q + 8, 2q + 9 of 16, of rows g and g + 8. `PLACES` in src/mxfp4/layout.rs.
+// A word of a prepacked tile: elements 2q, 2q + 1, 2q + 8, 2q + 9 of 16, of rows g and g + 8. `PLACES` in src/mxfp4/tiled.rs.
 const CODE_BITS: u32 = 0x0e000e00u; // of f16, where a code is its value divided by 2^14
 const SIGN_BITS: u32 = 0x80008000u;
 

@@ -30,7 +30,7 @@ fn codes_of(expert: u32, n: u32, k: u32) -> u32 {
         | (tiled_code(expert, n, k + 2u) << 16u) | (tiled_code(expert, n, k + 3u) << 24u);
 }
 
-// A fragment's register keeps sign, exponent and mantissa where bf16 wants them; `PLACES` in src/mxfp4/layout.rs.
+// A fragment's register keeps sign, exponent and mantissa where bf16 wants them; `PLACES` in src/mxfp4/tiled.rs.
 fn tiled_code(expert: u32, n: u32, k: u32) -> u32 {
     let r = n % 16u;
     let c = k % 16u;

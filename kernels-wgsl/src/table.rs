@@ -416,6 +416,7 @@ pub const ARTIFACTS: &[Artifact] = &[
         ],
     ),
     small("embedding", &[kernel!("embedding": "include/faults.wgsl", "embedding/portable.wgsl")]),
+    small("mxfp4_prepack", &[kernel!("mxfp4_prepack": "mxfp4_prepack/portable.wgsl")]),
 ];
 
 /// The portable variant of an op that needs no tiles.

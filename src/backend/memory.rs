@@ -181,6 +181,13 @@ impl<B: Runtime> Constant<B> {
     }
 }
 
+/// What was computed once.
+impl<B: Runtime> From<Tensor<B>> for Constant<B> {
+    fn from(Tensor { buffer, mem, dtype, shape }: Tensor<B>) -> Self {
+        Constant { _buffer: buffer, mem, dtype, shape }
+    }
+}
+
 fn tensor_bytes(dtype: DType, shape: Shape) -> Result<usize, Error> {
     shape
         .checked_len()

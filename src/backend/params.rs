@@ -7,6 +7,7 @@ pub(crate) mod flash_attn;
 pub(crate) mod grouped_gemm;
 pub(crate) mod kv_append;
 pub(crate) mod moe;
+pub(crate) mod mxfp4_prepack;
 pub(crate) mod rms_norm;
 pub(crate) mod rope;
 pub(crate) mod swiglu;

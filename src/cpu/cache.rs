@@ -2,7 +2,8 @@
 
 use super::Cpu;
 use super::faults::Faults;
-use super::rows::{Real, Rows, ints, optional_ints};
+use super::real::Real;
+use super::rows::{Rows, ints, optional_ints};
 use crate::mutation::{Rule, wrong};
 use crate::op::{Fault, FlashAttnArgs, FlashAttnSpec, KvIndex, KvStore, PageLayout};
 use std::ops::Range;

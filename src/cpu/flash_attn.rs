@@ -6,7 +6,8 @@
 use super::cache::{Cache, Sequence, page_size, sequences};
 use super::faults::Faults;
 use super::provide::provide;
-use super::rows::{Real, Rows, RowsMut, dot, rounded};
+use super::real::{Real, dot, rounded};
+use super::rows::{Rows, RowsMut};
 use super::{Arithmetic, Cpu};
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};

@@ -6,7 +6,8 @@
 use super::faults::Faults;
 use super::moe::add_weighted;
 use super::provide::provide;
-use super::rows::{Real, Rows, RowsMut, dot, ints, optional_ints};
+use super::real::{Real, dot};
+use super::rows::{Rows, RowsMut, ints, optional_ints};
 use super::swiglu::Unit;
 use super::weights::Weights;
 use super::{Arithmetic, Cpu, tensor_cores};

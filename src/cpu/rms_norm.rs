@@ -2,7 +2,8 @@
 
 use super::Arithmetic;
 use super::provide::provide;
-use super::rows::{Real, Rows, RowsMut, dot, rounded};
+use super::real::{Real, dot, rounded};
+use super::rows::{Rows, RowsMut};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};

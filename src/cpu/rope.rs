@@ -3,7 +3,8 @@
 use super::Arithmetic;
 use super::faults::Faults;
 use super::provide::provide;
-use super::rows::{Real, Rows, RowsMut, ints};
+use super::real::Real;
+use super::rows::{Rows, RowsMut, ints};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::mutation::{Rule, wrong};

@@ -8,7 +8,7 @@
 //! eight and one, as compute capability 8.0 does. Sixteen and two give the error that was measured on an H200, to half a percent;
 //! 7.5 takes four. Both are within a factor of two of the twin's error.
 
-use super::rows::Real;
+use super::real::Real;
 
 /// Products that are added at once.
 const TOGETHER: usize = 8;

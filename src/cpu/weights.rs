@@ -1,7 +1,8 @@
 //! Weights in any of their formats, one row at a time.
 
 use super::Cpu;
-use super::rows::{Real, Rows};
+use super::real::Real;
+use super::rows::Rows;
 use crate::error::Error;
 use crate::mxfp4::{BLOCK, E2M1, Gguf, Layout, OpenAi, Tiled, scale_value};
 use crate::op::{GroupedGemmSpec, WeightFormat};

@@ -5,6 +5,8 @@ mod direct;
 mod prefill;
 mod rebased;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use super::plan::{CudaOp, Plan};

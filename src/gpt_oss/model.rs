@@ -53,11 +53,21 @@ pub struct Options {
     pub max_chunk: usize,
     /// Most sequences at a time. The cache is allocated for all of them.
     pub max_sequences: usize,
+    /// Leave a published checkpoint's experts in its own layout also where kernels are faster with tiles
+    /// ([`Runtime::PREPACKS`]), to compare the two. Weights that are loaded stay as they are.
+    pub published_experts: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { activations: DType::F32, kv: None, max_context: 4096, max_chunk: 128, max_sequences: 1 }
+        Options {
+            activations: DType::F32,
+            kv: None,
+            max_context: 4096,
+            max_chunk: 128,
+            max_sequences: 1,
+            published_experts: false,
+        }
     }
 }
 
@@ -127,8 +137,9 @@ impl<B: Replay + AllOps> Model<B> {
         options: &Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
-        let dims = Dims::new(source.config().clone(), options, weights::expert_format::<B>(source.layout()))?;
-        let weights = Weights::load(&*backend, source, progress)?;
+        let format = weights::expert_format::<B>(source.layout(), options);
+        let dims = Dims::new(source.config().clone(), options, format)?;
+        let weights = Weights::load(&*backend, source, format, progress)?;
         Self::with_weights(backend, dims, Arc::new(weights))
     }
 

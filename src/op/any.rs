@@ -2,8 +2,8 @@
 
 use super::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use super::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Op, RmsNormSpec, RopeSpec, SwigluSpec,
-    Work,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, Op, RmsNormSpec,
+    RopeSpec, SwigluSpec, Work,
 };
 use crate::error::SpecError;
 
@@ -25,6 +25,7 @@ macro_rules! each_spec {
             $crate::op::AnySpec::Swiglu($op) => $then,
             $crate::op::AnySpec::Embedding($op) => $then,
             $crate::op::AnySpec::Argmax($op) => $then,
+            $crate::op::AnySpec::Mxfp4Prepack($op) => $then,
         }
     };
 }
@@ -58,6 +59,8 @@ pub enum AnySpec {
     Embedding(EmbeddingSpec),
     /// Index of the largest element.
     Argmax(ArgmaxSpec),
+    /// Published MXFP4 weights in tiles.
+    Mxfp4Prepack(Mxfp4PrepackSpec),
 }
 
 impl AnySpec {

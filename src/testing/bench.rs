@@ -9,6 +9,7 @@ mod attention;
 mod catalog;
 mod check;
 mod dense;
+mod elsewhere;
 mod experts;
 mod forced;
 mod measure;
@@ -24,6 +25,7 @@ pub mod stats;
 mod tune;
 
 pub use catalog::{PRESETS, Preset, Select, Unknown};
+pub use elsewhere::{Calls, timed_elsewhere};
 pub use model::{Launches, ModelOptions, Profile, Weights};
 pub use report::{About, Report, Row, Skipped};
 pub use roof::{Rate, Roof};
@@ -83,6 +85,8 @@ struct Runner<'a, B: Timing> {
     kept: Option<Arc<Experts<B>>>,
     /// Sustained times alone: no pauses, and results are not looked at.
     quick: bool,
+    /// Who takes the times, where it is not [`measure`].
+    clock: Option<&'a elsewhere::Clock<'a>>,
 }
 
 /// Most sets of operands.
@@ -103,7 +107,10 @@ impl<B: Timing> Runner<'_, B> {
         sets: usize,
         call: impl Fn(usize, &mut B::Queue<'_>) -> Result<(), Error> + Sync,
     ) -> Result<Times, Error> {
-        measure::measure(self.backend, sets, self.options.seconds, !self.quick, call)
+        match self.clock {
+            Some(clock) => elsewhere::by(self.backend, sets, clock, call),
+            None => measure::measure(self.backend, sets, self.options.seconds, !self.quick, call),
+        }
     }
 
     /// The error of a result, 0 where nobody looks at it.
@@ -142,11 +149,11 @@ pub fn run<B: Timing + AllOps>(
 ) -> Result<Report, Error> {
     let cases = catalog::cases(&options.select).map_err(|e| Error::input("bench", e))?;
     let random = Random::named("dropless bench");
-    let mut runner = Runner { backend: &**backend, options, random, kept: None, quick: false };
+    let mut runner = Runner { backend: &**backend, options, random, kept: None, quick: false, clock: None };
     let mut report = Report::default();
     let mut measured = Vec::new();
     for Case { op, case, tokens, what } in &cases {
-        if !matches!(what, What::Mlp1(_) | What::Mlp2(_) | What::Block(_)) {
+        if !what.has_experts() {
             runner.kept = None;
         }
         for &tokens in tokens {

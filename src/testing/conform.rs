@@ -11,22 +11,28 @@
 //!   values is what a plain sequential sum errs by, and the twin's other sums, in 32 parts, are better than that;
 //! - a NaN or infinity stands exactly where the oracle's does, and what the oracle did not write is still poison;
 //! - two runs in fresh memory give the same bits, with strided rows and unpoisoned scratch as well, and nothing else was
-//!   written.
+//!   written;
+//! - the same holds but for the bits where rows are so strided that they are not aligned: another kernel may run, in another
+//!   order, within the same bounds.
 
 mod attention;
 mod batch;
+mod expected;
 mod gemm;
 mod judge;
 mod moe;
+mod prepack;
 mod same;
 mod small;
 
 pub use crate::testing::harness::Inputs;
 pub use batch::batch_invariant;
+pub use expected::Expected;
+use expected::Got;
 pub use judge::Judged;
 pub use same::{Same, same};
 
-use crate::backend::{Hint, Provide, Runtime};
+use crate::backend::{Provide, Runtime};
 use crate::cpu::Cpu;
 use crate::error::Error;
 use crate::host::HostTensor;
@@ -34,9 +40,10 @@ use crate::kernel::AllOps;
 use crate::op::cases::{Case, Cases, Data};
 use crate::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, SortSpec};
 use crate::op::{
-    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, RmsNormSpec, RopeSpec, SwigluSpec,
+    ArgmaxSpec, EmbeddingSpec, FlashAttnSpec, GroupedGemmSpec, KvAppendSpec, Mxfp4PrepackSpec, RmsNormSpec, RopeSpec,
+    SwigluSpec,
 };
-use crate::testing::harness::{self, Options, Outputs};
+use crate::testing::harness::Outputs;
 use crate::testing::random::Random;
 use crate::testing::report::{Filter, Report, Row, Status};
 
@@ -63,7 +70,7 @@ pub trait Conform: Cases {
     /// Bound of each output, given the operands and what the oracle made of them.
     ///
     /// # Errors
-    /// As [`harness::run`].
+    /// As [`harness::run`](crate::testing::harness::run).
     fn bounds(&self, inputs: &Inputs, oracle: &Outputs) -> Result<Vec<(&'static str, Bound)>, Error>;
 
     /// The inputs as a variant rounds them before anything else, where it says that it does: it is judged by those, within the
@@ -104,6 +111,7 @@ fn every_op<B: AllOps>(visitor: &mut impl PerOp<B>) {
     visitor.op::<SwigluSpec>();
     visitor.op::<EmbeddingSpec>();
     visitor.op::<ArgmaxSpec>();
+    visitor.op::<Mxfp4PrepackSpec>();
 }
 
 /// Judges the cases of each op that the filter takes.
@@ -169,7 +177,7 @@ fn of_error(e: &Error) -> Status {
 /// Runs one case and judges it.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the backend does not run this spec, else as [`harness::run`].
+/// [`Error::Unsupported`] where the backend does not run this spec, else as [`harness::run`](crate::testing::harness::run).
 pub fn judge<O: Conform, B: Runtime + Provide<O>>(
     backend: &B,
     case: &Case<O>,
@@ -198,66 +206,6 @@ where
     let got = Got::of(backend, op, inputs, variant)?;
     let rounded = variant.map_or(Ok(None), |name| op.rounded_by(name, inputs))?;
     Expected::new(op, rounded.as_ref().unwrap_or(inputs))?.judge(&got)
-}
-
-/// What a backend made of an op's inputs.
-struct Got {
-    plain: Outputs,
-    strided: Outputs,
-}
-
-impl Got {
-    /// Refused before anything is computed where the variant does not run it.
-    fn of<O: Conform, B: Runtime + Provide<O>>(
-        backend: &B,
-        op: &O,
-        inputs: &Inputs,
-        variant: Option<&str>,
-    ) -> Result<Self, Error> {
-        let hint = Hint { variant, ..Hint::default() };
-        let plain = harness::run_twice(backend, op, inputs, Options { hint, ..Options::default() })?;
-        // 24 elements keep 16-byte alignment in every type; a backend may rely on no more than it asked for in its chooser.
-        let gaps = Options { hint, row_gap: 24, raw_scratch: true, spread: false };
-        Ok(Got { plain, strided: harness::run(backend, op, inputs, gaps)? })
-    }
-}
-
-/// What results of an op on some inputs are judged by: computed once, for any number of variants.
-pub struct Expected<'a, O> {
-    op: &'a O,
-    inputs: &'a Inputs,
-    oracle: Outputs,
-    twin: Outputs,
-    bounds: Vec<(&'static str, Bound)>,
-}
-
-impl<'a, O: Conform> Expected<'a, O>
-where
-    Cpu: Provide<O>,
-{
-    /// # Errors
-    /// Of the reference.
-    pub fn new(op: &'a O, inputs: &'a Inputs) -> Result<Self, Error> {
-        let oracle = harness::run(&Cpu::oracle(), &op.oracle(), inputs, Options::default())?;
-        let twin = harness::run(&Cpu::twin(), op, inputs, Options::default())?;
-        let bounds = op.bounds(inputs, &oracle)?;
-        Ok(Expected { op, inputs, oracle, twin, bounds })
-    }
-
-    /// As [`judge_on`].
-    ///
-    /// # Errors
-    /// As [`judge_on`].
-    pub fn judge_on<B: Runtime + Provide<O>>(&self, backend: &B, variant: Option<&str>) -> Result<Judged, Error> {
-        self.judge(&Got::of(backend, self.op, self.inputs, variant)?)
-    }
-
-    fn judge(&self, got: &Got) -> Result<Judged, Error> {
-        let mut judged = Judged::default();
-        judged.same_bits(&got.plain, &got.strided);
-        judged.outputs(&got.plain, &self.oracle, &self.twin, &self.bounds, self.op.accumulation())?;
-        Ok(judged)
-    }
 }
 
 /// An input by name.

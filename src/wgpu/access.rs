@@ -168,8 +168,9 @@ fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
         let high = raw_#((i >> 1u) + 1u);
         return vec4<f32>(DECODE(low & 0xffffu), DECODE(low >> 16u), DECODE(high & 0xffffu), DECODE(high >> 16u));
     }
+    if (count >= 4u) { return decoded4_#(words4_#(row, col)); }
     var out = vec4<f32>();
-    for (var n = 0u; n < min(count, 4u); n++) { out[n] = load_#(row, col + n); }
+    for (var n = 0u; n < count; n++) { out[n] = load_#(row, col + n); }
     return out;
 }
 ";
@@ -200,8 +201,9 @@ fn load4_#(row: u32, col: u32, count: u32) -> vec4<f32> {
         let four = raw_#(i >> 2u);
         return vec4<f32>(DECODE(four & 0xffu), DECODE((four >> 8u) & 0xffu), DECODE((four >> 16u) & 0xffu), DECODE(four >> 24u));
     }
+    if (count >= 4u) { return decoded4_#(words4_#(row, col)); }
     var out = vec4<f32>();
-    for (var n = 0u; n < min(count, 4u); n++) { out[n] = load_#(row, col + n); }
+    for (var n = 0u; n < count; n++) { out[n] = load_#(row, col + n); }
     return out;
 }
 ";

@@ -18,8 +18,14 @@ pub fn checkpoint(layout: Layout) -> Checkpoint {
     Checkpoint::from_files(config, layout, vec![file(&format!("tiny-{layout}/model.safetensors"))]).unwrap()
 }
 
-pub const F32: Options =
-    Options { activations: DType::F32, kv: None, max_context: 1024, max_chunk: 256, max_sequences: 3 };
+pub const F32: Options = Options {
+    activations: DType::F32,
+    kv: None,
+    max_context: 1024,
+    max_chunk: 256,
+    max_sequences: 3,
+    published_experts: false,
+};
 pub const F64: Options = Options { activations: DType::F64, ..F32 };
 
 pub fn single(layout: Layout, options: &Options) -> Model<Cpu> {

@@ -48,7 +48,14 @@ fn run(config: Config, layout: Layout, bytes: Vec<u8>) -> Result<(), Error> {
 }
 
 fn run_checkpoint(checkpoint: &Checkpoint) -> Result<(), Error> {
-    let options = Options { activations: DType::F32, kv: None, max_context: 8, max_chunk: 4, max_sequences: 1 };
+    let options = Options {
+        activations: DType::F32,
+        kv: None,
+        max_context: 8,
+        max_chunk: 4,
+        max_sequences: 1,
+        published_experts: false,
+    };
     let mut model = Model::load(Arc::new(Cpu::new()), checkpoint, &options, &mut |_| {})?;
     let mut session = model.session()?;
     model.forward(&mut session, &[1, 2], Forward::LAST).map(drop)

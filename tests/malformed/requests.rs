@@ -9,7 +9,14 @@ use dropless::{Cpu, DType};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-const SMALL: Options = Options { activations: DType::F32, kv: None, max_context: 40, max_chunk: 16, max_sequences: 2 };
+const SMALL: Options = Options {
+    activations: DType::F32,
+    kv: None,
+    max_context: 40,
+    max_chunk: 16,
+    max_sequences: 2,
+    published_experts: false,
+};
 
 fn model(options: &Options) -> Result<Model<Cpu>, dropless::Error> {
     let checkpoint = open(Layout::Hf, weights(Layout::Hf).to_vec())?;

@@ -39,7 +39,14 @@ fn chosen_without(model: &mut Model<Wgpu>, tokens: &[u32], count: usize) -> Vec<
 fn running_ahead_changes_nothing() {
     let Some(wgpu) = device() else { return };
     let weights = RandomWeights::new(Config::preset("tiny").unwrap(), Layout::Hf, 3).unwrap();
-    let options = Options { activations: DType::F32, kv: None, max_context: 12, max_chunk: 16, max_sequences: 2 };
+    let options = Options {
+        activations: DType::F32,
+        kv: None,
+        max_context: 12,
+        max_chunk: 16,
+        max_sequences: 2,
+        published_experts: false,
+    };
     let mut model = Model::random(Arc::new(wgpu), &weights, &options, &mut |_| {}).unwrap();
     // The second sequence leaves what was chosen for another token, as the third does right away; each takes the seat of the
     // one before, whose next step is on the device still. The last one comes to the end of the context.

@@ -4,12 +4,15 @@
 mod ahead;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/layouts.rs"]
+mod layouts;
 mod matrices;
 
 use common::assert_all_passed;
 use dropless::op::cases::Data;
 use dropless::op::{
-    Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Op, RmsNormSpec, WeightFormat,
+    Combine, EmbeddingArgs, EmbeddingSpec, GroupedGemmSpec, LocalExperts, Mxfp4PrepackSpec, Op, RmsNormSpec,
+    WeightFormat,
 };
 use dropless::testing::conform::Conform;
 use dropless::testing::random::Random;
@@ -27,6 +30,13 @@ fn an_adapter_that_is_not_there_is_refused_in_words() {
     match Wgpu::new(99) {
         Err(Error::Unavailable { backend: "wgpu", reason }) => assert!(reason.contains(' '), "{reason}"),
         other => panic!("{:?}", other.map(|_| "a device")),
+    }
+}
+
+#[test]
+fn layouts_of_a_checkpoint_compute_the_same() {
+    if device().is_some() {
+        layouts::compute_the_same(|| Wgpu::new(0).unwrap());
     }
 }
 
@@ -115,6 +125,14 @@ fn experts_are_bound_by_window() {
             assert_eq!(judged.wrong, Vec::<String>::new(), "{weights:?}, {rows} rows");
         }
     }
+    let prepack = |experts, n, k| {
+        let op = Mxfp4PrepackSpec { experts, n, k };
+        let inputs = op.fill(Data::Usual, &mut Random::new(5)).unwrap();
+        conform::judge_on(&wgpu, &op, &inputs, None).map(|judged| judged.wrong)
+    };
+    assert_eq!(prepack(11, n, k).unwrap(), Vec::<String>::new());
+    let large = prepack(1, 512, k).unwrap_err().to_string();
+    assert!(large.contains("an expert takes 34816 bytes"), "{large}");
 }
 
 /// Every access checked.

@@ -35,7 +35,8 @@ fn every_variant_with_matrices_is_right() {
         let Some(wgpu) = device(side, |text| text) else { return };
         assert_eq!(wgpu.capabilities().faults, []);
         // The text of attention is that of `coop`, but for the tiles and their sizes; emulated, a case of it takes seconds.
-        let cases = if variant == "coop8" { &["tiles", "keys", "window_8", "heads", "f16", "faulty"][..] } else { &[] };
+        let cases =
+            if variant == "coop8" { &["tiles", "keys_1024", "window_8", "heads", "f16", "faulty"][..] } else { &[] };
         let cases = cases.iter().map(|part| part.to_string()).collect();
         let filter = Filter { ops: vec![op.into()], variant: Some(variant.into()), cases, ..Filter::default() };
         let report = conform::run(&wgpu, &filter, |_| {});

@@ -45,7 +45,7 @@ impl ClusterDecode<'_> {
                 self.0.block_m
             ));
         }
-        if self.kernel(op).is_none() {
+        if [true, false].into_iter().any(|aligned| self.kernel(op, aligned).is_none()) {
             return Err(format!("has no kernel for {} rows of {} elements", self.rows(op), op.head_dim));
         }
         match op.store {
@@ -99,11 +99,21 @@ impl ClusterDecode<'_> {
         self.0.variant.starts_with("sm90_e4m3")
     }
 
-    /// Which of the kernels; few rows want many warps, for which many registers do not suffice.
-    fn kernel(self, op: &FlashAttnSpec) -> Option<usize> {
+    /// Which of the kernels, for queries and keys that are `aligned` to 16 bytes or not; few rows want many warps, for which many
+    /// registers do not suffice.
+    pub(super) fn kernel(self, op: &FlashAttnSpec, aligned: bool) -> Option<usize> {
         if self.one() {
             let hides = op.mask.window().is_some_and(|w| w < op.max_k_len);
-            return self.kernel_for_one(op, if hides { "window" } else { "one" });
+            return self.kernel_for_one(
+                op,
+                if !aligned {
+                    "any"
+                } else if hides {
+                    "window"
+                } else {
+                    "one"
+                },
+            );
         }
         let name = match (op.q == DType::F16, op.head_dim, self.rows(op)) {
             (false, 64, 8) => c"decode_bf16_64_8",
@@ -190,8 +200,7 @@ impl ClusterDecode<'_> {
             cluster: splits as u32,
             overlap: self.items(op).saturating_mul(seen(op)) <= SHORT_CALL,
         };
-        let aligned = params.kv_aligned() && params.q_aligned();
-        let kernel = if self.one() && !aligned { self.kernel_for_one(op, "any") } else { self.kernel(op) };
+        let kernel = self.kernel(op, params.kv_aligned() && params.q_aligned());
         let kernel = kernel.ok_or_else(|| plan.lacks(&format!("kernel for {} heads of {}", op.q, op.head_dim)))?;
         if self.e4m3() {
             return plan.record_as(kernel, grid, &shape, stream, &ScaledParams::new(params, args));

@@ -40,6 +40,11 @@ fn decode_tiles(op: &FlashAttnSpec, artifact: &Artifact) -> (usize, usize) {
     (rows, all.div_ceil(rows).max(1))
 }
 
+/// Rows of a decode's tile.
+pub(super) fn decode_rows(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
+    decode_tiles(op, artifact).0
+}
+
 /// Blocks of one split of a decode.
 pub(super) fn decode_blocks(op: &FlashAttnSpec, artifact: &Artifact) -> usize {
     op.sequences.saturating_mul(op.kv_heads).saturating_mul(decode_tiles(op, artifact).1)

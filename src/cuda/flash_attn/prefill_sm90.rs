@@ -111,6 +111,11 @@ impl TmaPrefill<'_> {
         ALIGNMENT + 2 * block_k * ((tiles + 1) * block_m + 2 * keys) + 4 * tiles * block_m + BARRIER_BYTES
     }
 
+    /// Which of the kernels.
+    pub(super) fn kernel(self, op: &FlashAttnSpec) -> usize {
+        usize::from(op.q == DType::F16)
+    }
+
     pub(super) fn launch(
         self,
         plan: &Plan<FlashAttnSpec>,
@@ -136,13 +141,7 @@ impl TmaPrefill<'_> {
             (params.out, params.out_mapped) = (map_of_rows(op, *args.out.mem(), op.out, stride, GROUP_ROWS)?, 1);
         }
         let shape = Shape { shared: self.shared_bytes(), overlap: true, ..Shape::default() };
-        plan.record_as(
-            usize::from(op.q == DType::F16),
-            [plan.info().units.max(1) as usize, 1, 1],
-            &shape,
-            stream,
-            &params,
-        )
+        plan.record_as(self.kernel(op), [plan.info().units.max(1) as usize, 1, 1], &shape, stream, &params)
     }
 
     /// {elements, heads, tokens of a page, pages}; a box is what lies together however a block of keys and the pages meet.

@@ -94,6 +94,12 @@ impl<'a> Prefill<'a> {
         Ok(())
     }
 
+    /// Which kernel multiplies.
+    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+        let gated = matches!(op.epilogue, Epilogue::Swiglu(_));
+        GATHER + 1 + usize::from(gated) + if op.a == DType::F16 { 2 } else { 0 }
+    }
+
     /// The layout in front of `Stages` of pipeline_sm90.cuh.
     pub(super) fn shared_bytes(self) -> u32 {
         let Artifact { block_m, block_n, block_k, stages, .. } = *self.artifact;
@@ -132,8 +138,7 @@ impl<'a> Prefill<'a> {
             let blocks = parts.div_ceil(self.artifact.warps as usize).min(GATHER_BLOCKS * units);
             plan.record_with(GATHER, [blocks, 1, 1], 0, stream, &params)?;
         }
-        let gated = matches!(op.epilogue, Epilogue::Swiglu(_));
-        let main = GATHER + 1 + usize::from(gated) + if op.a == DType::F16 { 2 } else { 0 };
+        let main = self.kernel(op);
         if self.staged {
             let mut staged = StagedParams { s: params, d: TensorMap::zeroed() };
             if params.in_place != 0 {

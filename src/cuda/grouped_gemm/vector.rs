@@ -87,6 +87,19 @@ impl<'a> Vector<'a> {
         wanted.min(self.0.warps.max(1) as usize)
     }
 
+    /// Rows of a block on tensor cores, and whether it has twice the columns.
+    fn tile(self, op: &GroupedGemmSpec) -> (usize, bool) {
+        let most = self.0.block_m.max(1) as usize;
+        let rows = op.rows.next_power_of_two().clamp(8, most);
+        (rows, rows == most && op.n > NARROW)
+    }
+
+    /// Which of the kernels: for one, two, four, eight rows, or for eight, sixteen, 32, and 32 of twice the columns; bf16 before f16.
+    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+        let (rows, wide) = if self.tensor_cores() { self.tile(op) } else { (8 * op.rows.next_power_of_two(), false) };
+        (rows / 8).trailing_zeros() as usize + usize::from(wide) + if op.a == DType::F16 { 4 } else { 0 }
+    }
+
     pub(super) fn launch(
         self,
         plan: &Plan<GroupedGemmSpec>,
@@ -99,11 +112,9 @@ impl<'a> Vector<'a> {
         }
         let splits = self.splits(op, plan.info());
         let params = Params { splits: splits as i32, ..Params::new(op, args, 1, 0) };
-        // One, two, four, eight rows; bf16 before f16.
-        let kernel = op.rows.next_power_of_two().trailing_zeros() as usize + if op.a == DType::F16 { 4 } else { 0 };
         let columns = COLUMNS * (self.0.warps.max(1) as usize / splits).max(1);
         let blocks = if op.rows == 0 { 0 } else { op.n.div_ceil(columns) };
-        plan.record(kernel, [blocks, 1, 1], stream, &params)
+        plan.record(self.kernel(op), [blocks, 1, 1], stream, &params)
     }
 
     fn launch_tensor_cores(
@@ -113,14 +124,10 @@ impl<'a> Vector<'a> {
         stream: &Stream<'_>,
     ) -> Result<(), Error> {
         let op = &plan.op;
-        // Eight, sixteen, 32 rows a block, 32 and twice the columns; bf16 before f16.
-        let most = self.0.block_m.max(1) as usize;
-        let rows = op.rows.next_power_of_two().clamp(8, most);
-        let wide = rows == most && op.n > NARROW;
-        let kernel = (rows / 8).trailing_zeros() as usize + usize::from(wide) + if op.a == DType::F16 { 4 } else { 0 };
+        let (rows, wide) = self.tile(op);
         let columns = self.0.block_n.max(1) as usize * if wide { 2 } else { 1 };
         let grid = [op.n.div_ceil(columns), op.rows.div_ceil(rows), 1];
-        plan.record(kernel, grid, stream, &Params::new(op, args, 1, 0))
+        plan.record(self.kernel(op), grid, stream, &Params::new(op, args, 1, 0))
     }
 }
 

@@ -12,16 +12,6 @@ pub(crate) struct Stored {
     pub pieces: Vec<HostBytes>,
 }
 
-impl Stored {
-    /// All pieces in one.
-    pub fn whole(&self) -> HostBytes {
-        match &self.pieces[..] {
-            [one] => one.clone(),
-            several => several.iter().flat_map(|piece| piece.as_slice()).copied().collect::<Vec<u8>>().into(),
-        }
-    }
-}
-
 /// A checkpoint, or what stands for one.
 pub(crate) trait Source {
     fn config(&self) -> &Config;

@@ -4,13 +4,15 @@ use super::super::checkpoint::Layout;
 use super::super::checkpoint::names::{LayerPart, Part};
 use super::super::moe_block::MoeWeights;
 use super::super::{Progress, config::Config};
+use super::Options;
 use super::source::{Source, Stored};
-use crate::backend::{Constant, Runtime};
+use crate::backend::{Constant, Hint, Provide, Runtime, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::host::{HostBytes, HostTensor};
+use crate::host::HostTensor;
+use crate::kernel::Kernel;
 use crate::mxfp4::{self, Tiled};
-use crate::op::WeightFormat;
+use crate::op::{Mxfp4PrepackArgs, Mxfp4PrepackSpec, WeightFormat};
 use crate::tensor::View;
 
 /// Weight \[1, N, K\] and bias \[1, N\] of a linear layer.
@@ -76,17 +78,23 @@ pub(super) struct Weights<B: Runtime> {
 }
 
 /// What the experts of a layout are to the grouped GEMM, once loaded.
-pub(super) fn expert_format<B: Runtime>(layout: Layout) -> WeightFormat {
+pub(super) fn expert_format<B: Runtime>(layout: Layout, options: &Options) -> WeightFormat {
     match layout {
-        Layout::Hf | Layout::Original if !B::PREPACKS => WeightFormat::Mxfp4,
+        Layout::Hf | Layout::Original if !B::PREPACKS || options.published_experts => WeightFormat::Mxfp4,
         _ => WeightFormat::Mxfp4Tiled,
     }
 }
 
-impl<B: Runtime> Weights<B> {
-    pub(super) fn load(backend: &B, source: &dyn Source, progress: &mut dyn FnMut(Progress)) -> Result<Self, Error> {
+impl<B: Runtime + Provide<Mxfp4PrepackSpec>> Weights<B> {
+    /// `format`: that of [`expert_format`].
+    pub(super) fn load(
+        backend: &B,
+        source: &dyn Source,
+        format: WeightFormat,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
         let Config { layers: count, vocab, hidden, .. } = *source.config();
-        let loader = Loader { backend, source };
+        let loader = Loader { backend, source, format };
         let mut layers = Vec::with_capacity(count);
         for n in 0..count {
             progress(Progress { done: n as u64, total: count as u64 });
@@ -106,9 +114,10 @@ impl<B: Runtime> Weights<B> {
 struct Loader<'a, B: Runtime> {
     backend: &'a B,
     source: &'a dyn Source,
+    format: WeightFormat,
 }
 
-impl<B: Runtime> Loader<'_, B> {
+impl<B: Runtime + Provide<Mxfp4PrepackSpec>> Loader<'_, B> {
     fn typed(&self, part: Part, dtype: DType) -> Result<Constant<B>, Error> {
         let Stored { shape, pieces, .. } = self.source.part(part)?;
         Constant::of_pieces(self.backend, dtype, &shape, &pieces)
@@ -153,7 +162,7 @@ impl<B: Runtime> Loader<'_, B> {
 
     fn experts(&self, n: usize, [blocks, scales, tiles, bias]: [LayerPart; 4]) -> Result<Experts<B>, Error> {
         let typed = |part, dtype| self.typed(Part::Layer(n, part), dtype);
-        let (weight, scales) = match (self.source.layout(), expert_format::<B>(self.source.layout())) {
+        let (weight, scales) = match (self.source.layout(), self.format) {
             (_, WeightFormat::Mxfp4) => (typed(blocks, DType::E2m1x2)?, Some(typed(scales, DType::E8m0)?)),
             (Layout::Prepacked, _) => (typed(tiles, DType::U8)?, None),
             _ => (self.prepacked(Part::Layer(n, blocks), Part::Layer(n, scales))?, None),
@@ -161,17 +170,28 @@ impl<B: Runtime> Loader<'_, B> {
         Ok(Experts { weight, scales, bias: typed(bias, DType::Bf16)? })
     }
 
-    /// Blocks \[E, N, K/32, 16\] and scales \[E, N, K/32\] as tiles \[E, bytes\]. Memory stays within one tensor.
+    /// Blocks \[E, N, K/32, 16\] and scales \[E, N, K/32\] as tiles \[E, bytes\], made by the device. Beside the tiles it holds one
+    /// matrix of a layer's experts as published, for as long as that takes.
     fn prepacked(&self, blocks: Part, scales: Part) -> Result<Constant<B>, Error> {
         let (blocks, scales) = (self.source.part(blocks)?, self.source.part(scales)?);
-        let [experts, rows, row_blocks] = scales.shape[..] else {
+        let [experts, n, row_blocks] = scales.shape[..] else {
             return Err(Error::input("scales of MXFP4 experts", format!("are [E, N, K/32], got {:?}", scales.shape)));
         };
         let k = row_blocks.saturating_mul(mxfp4::BLOCK);
-        let (blocks, scales) = (blocks.whole(), scales.whole());
-        let tiles = mxfp4::tiled_experts(blocks.as_slice(), scales.as_slice(), rows, k);
-        let tiles = tiles.map(|tiles| Ok(tiles?.into())).collect::<Result<Vec<HostBytes>, Error>>()?;
-        Constant::of_pieces(self.backend, DType::U8, &[experts, Tiled::bytes(rows, k)], &tiles)
+        let kernel = Kernel::plan(self.backend, Mxfp4PrepackSpec { experts, n, k }, Hint::default())?;
+        let constant =
+            |dtype, shape: &[usize], from: &Stored| Constant::of_pieces(self.backend, dtype, shape, &from.pieces);
+        let w = constant(DType::E2m1x2, &[experts, n, row_blocks, 16], &blocks)?;
+        let w_scales = constant(DType::E8m0, &[experts, n, row_blocks], &scales)?;
+        let mut tiles = Tensor::empty(self.backend, DType::U8, &[experts, Tiled::bytes(n, k)])?;
+        let mut scratch = Tensor::empty(self.backend, DType::U8, &[kernel.scratch().bytes])?;
+        self.backend.submit(|queue| {
+            let args = Mxfp4PrepackArgs::new(w.view(), w_scales.view(), tiles.view_mut());
+            kernel.enqueue(self.backend, args, scratch.view_mut(), queue)
+        })?;
+        // Waits: what the kernel reads is freed.
+        tiles.read_prefix(self.backend, &[0])?;
+        Ok(tiles.into())
     }
 
     fn kv_scales(&self, n: usize) -> Result<Option<[Constant<B>; 2]>, Error> {

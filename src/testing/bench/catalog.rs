@@ -58,6 +58,13 @@ pub(super) enum What {
     Decode { window: Option<usize>, kv: usize, page: Option<usize>, cache: DType },
 }
 
+impl What {
+    /// Does it run on the weights of experts, which its neighbours share?
+    pub(super) fn has_experts(self) -> bool {
+        matches!(self, What::Mlp1(_) | What::Mlp2(_) | What::Block(_))
+    }
+}
+
 /// An op, a case of it, and the token counts it runs with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Case {

@@ -137,7 +137,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
 impl<B: Timing + AllOps> Bench<'_, B> {
     fn options(&self, max_context: usize, max_sequences: usize) -> Options {
         let activations = activations(&**self.backend);
-        Options { activations, kv: self.kv, max_context, max_chunk: MAX_CHUNK, max_sequences }
+        Options { activations, kv: self.kv, max_context, max_chunk: MAX_CHUNK, max_sequences, published_experts: false }
     }
 
     fn tokens(&mut self, count: usize) -> Vec<u32> {

@@ -75,7 +75,7 @@ where
             progress(&format!("{} of {total}: {op} {case} {tokens}, {variant}{doing}", n + 1));
             let options = Options { variant: Some(variant.into()), ..options.clone() };
             let random = Random::named("dropless tune");
-            let mut runner = Runner { backend, options: &options, random, kept: kept.take(), quick };
+            let mut runner = Runner { backend, options: &options, random, kept: kept.take(), quick, clock: None };
             let measured = runner.case(what, tokens);
             kept = runner.kept;
             match measured {

@@ -1,6 +1,6 @@
 //! Operands in memory that shows what an op touches: guard zones around each, poison wherever nothing was given.
 
-use super::{Outputs, poison};
+use super::{Outputs, POISON, poison};
 use crate::backend::Runtime;
 use crate::dtype::DType;
 use crate::error::Error;
@@ -85,7 +85,7 @@ impl<B: Runtime> Clone for Window<B> {
 /// How far rows of an operand are apart that may be strided.
 #[derive(Clone, Copy)]
 pub(super) enum Rows {
-    /// A gap of so many elements between them, which is poisoned and checked.
+    /// A gap of so many elements between them, or one more, which is poisoned and checked.
     Gap(usize),
     /// So far that the last one begins more than 2^31 elements behind the first.
     Spread,
@@ -97,7 +97,9 @@ impl<B: Runtime> Slot<B> {
         let rows = operand.shape.dims().first().copied().unwrap_or(1);
         let (stride, spread) = match apart {
             _ if !operand.strided => (row, false),
-            Rows::Gap(gap) => (row + gap, false),
+            Rows::Gap(0) => (row, false),
+            // Every row begins where the pattern of poison does.
+            Rows::Gap(gap) => (((row + gap) * size).next_multiple_of(POISON.len()) / size, false),
             // Multiples of 8 keep the alignment that a packed row of them has.
             Rows::Spread => (row.max((1 << 31) / (rows.max(2) - 1) + 8).next_multiple_of(8), true),
         };

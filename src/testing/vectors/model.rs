@@ -83,6 +83,7 @@ fn setup<B: Replay + AllOps>(
         max_context: context.max(1),
         max_chunk: most_chunk.clamp(1, context.max(1)),
         max_sequences: 1,
+        published_experts: false,
     };
     let model = Model::load(run.backend.clone(), &checkpoint, &options, &mut |_| {})?;
     Ok(Setup { model, tokens })

@@ -49,6 +49,9 @@ pub struct Args {
     /// Type of the KV cache: f32, bf16, f16 or f8e4m3 [default: that of activations, f32 on cpu, bf16 elsewhere]
     #[arg(long, value_name = "TYPE", value_parser = backends::cache_type)]
     kv: Option<DType>,
+    /// Leave the experts of a published checkpoint in its own layout, where they would become tiles while they are loaded
+    #[arg(long)]
+    published_experts: bool,
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -103,7 +106,14 @@ fn run_on<B: Replay + AllOps>(backend: B, activations: DType, chunk: usize, args
     let prompt = prompt(args, tokenizer.as_ref())?;
     let max_context = prompt.len().saturating_add(args.max_new);
     let max_chunk = chunk.min(prompt.len().max(1));
-    let options = Options { activations, kv: args.kv, max_context, max_chunk, max_sequences: 1 };
+    let options = Options {
+        activations,
+        kv: args.kv,
+        max_context,
+        max_chunk,
+        max_sequences: 1,
+        published_experts: args.published_experts,
+    };
     let bar = output::progress_bar(false);
     let mut model = Model::load(Arc::new(backend), &checkpoint, &options, &mut |p| {
         bar.set_length(p.total);

@@ -94,6 +94,7 @@ fn explain_takes_a_shape_of_every_op() {
         ("swiglu", "rows=64,swiglu=silu"),
         ("embedding", "tokens=64"),
         ("argmax", "rows=64"),
+        ("mxfp4_prepack", "experts=128"),
     ] {
         let table = succeeds(&["explain", "--op", op, "--shape", shape, "--device", "sm_90"]);
         assert!(table.starts_with(&format!("{op}, cuda on NVIDIA H200\n")) && !table.contains("no variant"), "{table}");

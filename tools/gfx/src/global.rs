@@ -20,8 +20,10 @@ pub fn find(name: &str) -> Option<Run> {
         "global_load_sshort" | "global_load_i16" => load_signed::<2>,
         "global_load_short_d16" | "global_load_d16_b16" => load_half::<2, 0>,
         "global_load_short_d16_hi" | "global_load_d16_hi_b16" => load_half::<2, 16>,
-        "global_load_sbyte_d16" | "global_load_d16_i8" => load_half::<1, 0>,
-        "global_load_sbyte_d16_hi" | "global_load_d16_hi_i8" => load_half::<1, 16>,
+        "global_load_ubyte_d16" | "global_load_d16_u8" => load_half::<1, 0>,
+        "global_load_ubyte_d16_hi" | "global_load_d16_hi_u8" => load_half::<1, 16>,
+        "global_load_sbyte_d16" | "global_load_d16_i8" => load_signed_half::<0>,
+        "global_load_sbyte_d16_hi" | "global_load_d16_hi_i8" => load_signed_half::<16>,
         "global_store_dword" | "global_store_b32" => store::<4, 1>,
         "global_store_dwordx2" | "global_store_b64" => store::<4, 2>,
         "global_store_dwordx3" | "global_store_b96" => store::<4, 3>,
@@ -94,22 +96,37 @@ fn load_signed<const BYTES: usize>(w: &mut Wave, i: &Instruction, b: &mut Block<
     under_way(w, to)
 }
 
-/// Loads 16 bits, or a byte with its sign, into one half of a register and keeps the other.
+/// Loads one or two bytes into one half of a register and keeps the other.
 fn load_half<const BYTES: usize, const SHIFT: u32>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
+    into_half(w, i, b, BYTES, SHIFT, |loaded| loaded)
+}
+
+/// A byte with its sign likewise.
+fn load_signed_half<const SHIFT: u32>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
+    into_half(w, i, b, 1, SHIFT, with_sign)
+}
+
+fn into_half(
+    w: &mut Wave,
+    i: &Instruction,
+    b: &mut Block<'_>,
+    bytes: usize,
+    shift: u32,
+    half: impl Fn(u32) -> u32,
+) -> Step {
     let [to, vector, base] = operands(i)?;
-    let at = addresses(w, vector, base, i.modifiers.offset, BYTES as u64, b)?;
-    let mut value = each(w.exec(), &at, |a| half::<BYTES>(Memory::load(a, BYTES)) << SHIFT);
+    let at = addresses(w, vector, base, i.modifiers.offset, bytes as u64, b)?;
+    let mut value = each(w.exec(), &at, |a| half(Memory::load(a, bytes)) << shift);
     for (new, old) in value.iter_mut().zip(w.raw(to, 0)) {
-        *new |= old & !(0xffff << SHIFT);
+        *new |= old & !(0xffff << shift);
     }
     w.set_word(to, 0, &value)?;
     under_way(w, to)
 }
 
-/// As 16 bits.
-fn half<const BYTES: usize>(loaded: u32) -> u32 {
-    let up = 32 - 8 * BYTES as u32;
-    ((loaded << up) as i32 >> up) as u32 & 0xffff
+/// A byte as 16 bits.
+fn with_sign(byte: u32) -> u32 {
+    (byte as u8 as i8 as u32) & 0xffff
 }
 
 fn store<const BYTES: usize, const COUNT: usize>(w: &mut Wave, i: &Instruction, b: &mut Block<'_>) -> Step {
@@ -172,8 +189,7 @@ mod tests {
 
     #[test]
     fn a_byte_in_a_half_has_its_sign() {
-        assert_eq!([0x7f, 0x80, 0xff].map(half::<1>), [0x7f, 0xff80, 0xffff]);
-        assert_eq!([0x7fff, 0x8000].map(half::<2>), [0x7fff, 0x8000]);
+        assert_eq!([0x7f, 0x80, 0xff].map(with_sign), [0x7f, 0xff80, 0xffff]);
         for name in ["global_load_d16_i8", "global_load_d16_hi_i8", "global_load_sbyte_d16", "global_load_sbyte_d16_hi"]
         {
             assert!(find(name).is_some(), "{name}");

@@ -60,7 +60,7 @@ impl Prefill<'_> {
         let (height, width) = (part / (bytes * columns), columns.min(128 / bytes));
         let swizzle = if width * bytes == 128 { Swizzle::Bytes128 } else { Swizzle::Bytes64 };
         let pitch = stride * dtype.bytes();
-        let base = base.wrapping_sub(u64::from(height) * pitch as u64);
+        let base = base.wrapping_sub(u64::from(height).wrapping_mul(pitch as u64));
         let dims = [op.n_out(), height as usize, op.rows.saturating_add(1)];
         TensorMap::new(base, dtype, dims, [pitch, pitch], [width, height, 1], swizzle)
     }

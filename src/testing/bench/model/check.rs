@@ -38,7 +38,14 @@ pub(super) fn against_reference<B: Timing + AllOps>(
     };
     let weights = RandomWeights::new(config.clone(), Layout::Hf, 0)?;
     let tokens: Vec<u32> = TOKENS.iter().map(|t| t % config.vocab as u32).collect();
-    let options = |activations| Options { activations, kv, max_context: 64, max_chunk: 64, max_sequences: 1 };
+    let options = |activations| Options {
+        activations,
+        kv,
+        max_context: 64,
+        max_chunk: 64,
+        max_sequences: 1,
+        published_experts: false,
+    };
 
     let reference = Arc::new(Cpu::new());
     let mut routing = Vec::new();

@@ -6,12 +6,13 @@ use dropless::op::grouped_gemm::LocalExperts;
 use dropless::op::moe::{CombineSpec, DispatchSpec, PermuteSpec, RouteSpec, Score, SortSpec};
 use dropless::op::{
     AnySpec, ArgmaxSpec, Combine, EmbeddingSpec, Epilogue, FlashAttnSpec, Gather, GroupedGemmSpec, KvAppendSpec,
-    KvIndex, KvStore, Lse, Mask, Op, Pairing, RmsNormSpec, RopeSpec, Swiglu, SwigluSpec, WeightFormat, Window,
+    KvIndex, KvStore, Lse, Mask, Mxfp4PrepackSpec, Op, Pairing, RmsNormSpec, RopeSpec, Swiglu, SwigluSpec,
+    WeightFormat, Window,
 };
 use dropless::{DType, Scalar};
 
 /// NAMEs of the ops that have a shape.
-pub const OPS: [&str; 13] = [
+pub const OPS: [&str; 14] = [
     GroupedGemmSpec::NAME,
     FlashAttnSpec::NAME,
     DispatchSpec::NAME,
@@ -25,6 +26,7 @@ pub const OPS: [&str; 13] = [
     SwigluSpec::NAME,
     EmbeddingSpec::NAME,
     ArgmaxSpec::NAME,
+    Mxfp4PrepackSpec::NAME,
 ];
 
 /// Positions of gpt-oss's tables.
@@ -92,6 +94,10 @@ pub fn spec(op: &str, shape: &[String]) -> anyhow::Result<AnySpec> {
             columns: v.count("columns", 201_088),
             x: v.float("x", DType::F32),
         }),
+        Mxfp4PrepackSpec::NAME => {
+            let (experts, n, k) = (v.count("experts", 32), v.count("n", 5760), v.count("k", 2880));
+            AnySpec::Mxfp4Prepack(Mxfp4PrepackSpec { experts, n, k })
+        }
         _ => bail!("there is no op {op:?} with a shape; there are {}", OPS.join(", ")),
     };
     values.finish(op)?;
