@@ -29,6 +29,7 @@ __device__ __forceinline__ uint4 ask(const uint4* from) {
 struct RawSink {
     unsigned short low, high;
 
+    RawSink() = default;
     __device__ __forceinline__ RawSink(const FlashAttnParams& p, int head) {
         const bool wide = p.sinks.dtype == F32;
         const void* at = p.sinks.base ? (const char*)p.sinks.base + head * (wide ? 4 : 2) : (const char*)p.cu_seqlens_q;

@@ -1,6 +1,7 @@
 // What the blocks for sm_90a that attend many rows have in common: tiles of BLOCK_M rows, 64 a warpgroup that multiplies, one
 // more warpgroup finds tiles and copies.
 #pragma once
+#include "decode_asked_sm90.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/mbarrier.cuh"
 #include "ptx/shared.cuh"
@@ -36,20 +37,24 @@ struct Job {
     int over;    // there is none: the block is through
 };
 
-// What the warpgroups need to know of a tile's rows: which keys all of a group's see, and the sinks. By a warp.
-__device__ __forceinline__ void describe_rows(const FlashAttnParams& p, const Job& job, Keys (&all)[GROUPS], float* sinks) {
+// Keys that row `row` of a tile sees, those behind its end as its last.
+__device__ __forceinline__ Keys seen_by(const FlashAttnParams& p, const Job& job, int row) {
+    return visible(p, job.t.s, job.rows.query + job.rows.before(min(row, job.t.last - job.t.first - 1)));
+}
+
+// Keys that all rows of warpgroup `group` see.
+__device__ __forceinline__ Keys seen_by_all(const FlashAttnParams& p, const Job& job, int group) {
+    return {seen_by(p, job, 64 * group + 63).first, seen_by(p, job, 64 * group).last};
+}
+
+// The sinks of a tile's rows, asked for together. By a warp.
+__device__ __forceinline__ void fetch_sinks(const FlashAttnParams& p, const Job& job, float* sinks) {
     const int lane = threadIdx.x % 32, most = job.t.last - job.t.first - 1;
-    auto sees = [&](int row) { return visible(p, job.t.s, job.rows.query + job.rows.before(min(row, most))); };
-    // Every load first.
-    float sink[BLOCK_M / 32];
+    RawSink raw[BLOCK_M / 32];
 #pragma unroll
-    for (int i = 0; i < BLOCK_M / 32; i++) {
-        const int row = lane + 32 * i;
-        sink[i] = p.sinks.base && row <= most ? sink_of(p, job.rows.head(job.t, row)) : -INFINITY;
-    }
-    if (lane < GROUPS) all[lane] = {sees(64 * lane + 63).first, sees(64 * lane).last};
+    for (int i = 0; i < BLOCK_M / 32; i++) raw[i] = RawSink(p, job.rows.head(job.t, min(lane + 32 * i, most)));
 #pragma unroll
-    for (int i = 0; i < BLOCK_M / 32; i++) sinks[lane + 32 * i] = sink[i];
+    for (int i = 0; i < BLOCK_M / 32; i++) sinks[lane + 32 * i] = raw[i].value(p);
 }
 
 // Byte of 16-byte piece `piece` of a row of a part.

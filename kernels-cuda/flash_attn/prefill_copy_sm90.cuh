@@ -167,7 +167,11 @@ __device__ __forceinline__ void describe_tiles(const FlashAttnParams& p, const M
         // Through already, for who finds tiles: waited for here too because sinks lie there that others read.
         barrier_wait(shared_address(&s.q_empty[slot]), (turn >> 1 & 1) ^ 1);
         const bool over = s.jobs[slot].over;
-        if (!over) describe_rows(p, s.jobs[slot], s.jobs[slot].all, m.sinks + slot * BLOCK_M);
+        if (!over) {
+            const int lane = threadIdx.x % 32;
+            if (lane < GROUPS) s.jobs[slot].all[lane] = seen_by_all(p, s.jobs[slot], lane);
+            fetch_sinks(p, s.jobs[slot], m.sinks + slot * BLOCK_M);
+        }
         barrier_arrive(shared_address(&s.q_full[slot]));
         if (over) return;
         barrier_arrive(shared_address(&s.q_empty[slot]));

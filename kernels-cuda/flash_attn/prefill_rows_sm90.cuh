@@ -195,9 +195,10 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
         mine.begin(job, slot);
         const bool follow = job.careful || !FIXED<T>;
         if (job.blocks > 0) mine.attend(job.first_key, job.blocks, follow);
-        mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
+        mine.normalize(m.sinks + slot * BLOCK_M);
         if (!follow && (mine.overflowed(0) || mine.overflowed(1))) s.again[slot] = 1;
-        mine.store(T{}, job, m.sinks + slot * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * PARTS * OUT_PART);
+        mine.make_room();
+        mine.store(T{}, job, params.out_mapped ? &params.out : nullptr, m.out + mine.group * PARTS * OUT_PART);
         __syncwarp(); // wgmma is next
         barrier_arrive(shared_address(&s.q_empty[slot]));
     }

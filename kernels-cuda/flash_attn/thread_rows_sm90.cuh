@@ -3,6 +3,7 @@
 #include "job_sm90.cuh"
 #include "ptx/pairs.cuh"
 #include "ptx/proxy.cuh"
+#include "scores_sm90.cuh"
 
 // What a row sees that is not there: below and above every key.
 constexpr Keys NO_KEYS = {0x7fffffff, 0};
@@ -34,7 +35,7 @@ struct ThreadRows {
     const int group, warp, lane, g, c; // of the tile; of the group; rows g and g + 8 of the warp's, columns 2 c and the next
     Keys seen[2], all;           // keys that each row sees; that all rows of the warpgroup see
     float o[DIM / 2];
-    float max[2], sum[2];
+    float max[2], sum[2], scale[2];
 
     __device__ __forceinline__ ThreadRows(const FlashAttnParams& p)
         : p(p), group(__shfl_sync(ALL_LANES, threadIdx.x / 128, 0)), warp(__shfl_sync(ALL_LANES, threadIdx.x / 32 % 4, 0)),
@@ -55,17 +56,28 @@ struct ThreadRows {
     // The first row of this thread in the tile; the other lies 8 behind.
     __device__ __forceinline__ int first_row() const { return 64 * group + 16 * warp + g; }
 
-    // Writes the rows, by way of shared memory: of this warpgroup from `at` on. `sinks` are those of the tile's rows.
-    template <class T> __device__ __forceinline__ void store(T, const Job& job, const float* sinks, const TensorMap* map, unsigned at) {
-        // What was written there before has been read.
+    // Until what was written before has been read.
+    __device__ __forceinline__ void make_room() const {
         if (leads()) wait_stores();
         sync_threads(1 + group, 128);
+    }
+
+    // What the rows are multiplied by. `sinks` are those of the tile's rows.
+    __device__ __forceinline__ void normalize(const float* sinks) {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            const float scale = __fdividef(1.0f, sum[i] + fast_exp2(sinks[first_row() + 8 * i] * LOG2_E - max[i]));
+            sum[i] = quad_sum(sum[i]);
+            scale[i] = __fdividef(1.0f, sum[i] + fast_exp2(sinks[first_row() + 8 * i] * LOG2_E - max[i]));
+        }
+    }
+
+    // Writes the rows, by way of shared memory: of this warpgroup from `at` on, where there is room.
+    template <class T> __device__ __forceinline__ void store(T, const Job& job, const TensorMap* map, unsigned at) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
 #pragma unroll
             for (int n = 0; n < DIM / 8; n++) {
-                store_shared_32(staged(at, i, n), pair(T{}, o[4 * n + 2 * i] * scale, o[4 * n + 2 * i + 1] * scale));
+                store_shared_32(staged(at, i, n), pair(T{}, o[4 * n + 2 * i] * scale[i], o[4 * n + 2 * i + 1] * scale[i]));
             }
         }
         // A row that saw no key is zero, even if a sum is not.

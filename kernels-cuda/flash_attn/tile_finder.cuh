@@ -1,5 +1,6 @@
 // The tiles of a persistent block, one after the other: lanes keep the sequences, which are read once where a warp has enough lanes.
 #pragma once
+#include "decode_asked_sm90.cuh"
 #include "divide.cuh"
 #include "find_tile.cuh"
 
@@ -27,36 +28,52 @@ template <int ROWS> struct TileFinder {
     int base, before, end;   // tiles in front of those of these sequences; up to this lane's
     int q_offset, k_offset;  // where the rows and keys of the sequences behind begin
 
-    __device__ __forceinline__ explicit TileFinder(const FlashAttnParams& p) : p(p), group(p.group) {
-        rewind();
-        while (all = __shfl_sync(ALL_LANES, end, 31), base + 32 < p.sequences) read(base + 32, all);
+    // Offsets and lengths of the sequences from `first` on, one a lane, and where the first of all begins. Where there is nothing
+    // to ask for, the first offset.
+    struct Raw {
+        int q_begin, q_end, k_begin, k, len;
+
+        __device__ __forceinline__ Raw(const FlashAttnParams& p, int first) {
+            const int s = first + threadIdx.x % 32, *none = p.cu_seqlens_q;
+            const bool there = s < p.sequences, offsets = has_k_offsets(p);
+            q_begin = ask(none), q_end = ask(there ? p.cu_seqlens_q + s + 1 : none);
+            k_begin = ask(offsets ? p.k_first : none);
+            k = ask(there && p.index != BLOCK_TABLE ? p.k_first + s + (offsets ? 1 : 0) : none);
+            len = ask(there && p.index != CU_SEQLENS ? p.k_len + s : none);
+        }
+    };
+
+    __device__ __forceinline__ explicit TileFinder(const FlashAttnParams& p) : TileFinder(p, Raw(p, 0)) {}
+    __device__ __forceinline__ TileFinder(const FlashAttnParams& p, const Raw& raw) : p(p), group(p.group) {
+        start(raw);
+        while (all = __shfl_sync(ALL_LANES, end, 31), base + 32 < p.sequences) take(Raw(p, base + 32), base + 32, all);
     }
 
-    __device__ __forceinline__ bool has_k_offsets() const { return p.index == CU_SEQLENS || p.index == INDPTR; }
+    static __device__ __forceinline__ bool has_k_offsets(const FlashAttnParams& p) { return p.index == CU_SEQLENS || p.index == INDPTR; }
     __device__ __forceinline__ int k_most() const { return p.index == CU_SEQLENS ? int(p.store.slots) : p.page_limit; }
 
-    __device__ __forceinline__ void rewind() {
-        q_offset = clamped(p.cu_seqlens_q[0], p.q_tokens);
-        k_offset = has_k_offsets() ? clamped(p.k_first[0], k_most()) : 0;
-        read(0, 0);
+    __device__ __forceinline__ void start(const Raw& raw) {
+        q_offset = clamped(raw.q_begin, p.q_tokens);
+        k_offset = has_k_offsets(p) ? clamped(raw.k_begin, k_most()) : 0;
+        take(raw, 0, 0);
     }
 
-    // Offset s + 1 for lane s, never below the ones in front; `offset`, where the first lane begins, becomes the last.
-    static __device__ __forceinline__ void extent(int raw, int& offset, int& first, int& count) {
-        const int end = running_max(max(raw, offset)), left = __shfl_up_sync(ALL_LANES, end, 1);
+    // Offset s + 1 for lane s, never below the ones in front; `offset`, where the first lane begins, becomes the last. One sequence
+    // needs no scan, here and below: the other lanes have as much as the first, and nothing of their own.
+    __device__ __forceinline__ void extent(int raw, int& offset, int& first, int& count) const {
+        const int most = max(raw, offset), end = p.sequences == 1 ? __shfl_sync(ALL_LANES, most, 0) : running_max(most);
+        const int left = __shfl_up_sync(ALL_LANES, end, 1);
         first = threadIdx.x % 32 > 0 ? left : offset, count = end - first;
         offset = __shfl_sync(ALL_LANES, end, 31);
     }
 
     // Sequences from `first` on, with `tiles` in front of them. As `sequence` has them.
-    __device__ __forceinline__ void read(int first, int tiles) {
+    __device__ __forceinline__ void take(const Raw& raw, int first, int tiles) {
         base = first, before = tiles;
         const int s = base + threadIdx.x % 32;
-        const bool there = s < p.sequences, offsets = has_k_offsets();
-        // Every load first.
-        const int q_end = there ? clamped(p.cu_seqlens_q[s + 1], p.q_tokens) : 0;
-        const int k_end = there && offsets ? clamped(p.k_first[s + 1], k_most()) : 0;
-        const int len = there && p.index != CU_SEQLENS ? p.k_len[s] : 0, start = there && p.index == START_LEN ? p.k_first[s] : 0;
+        const bool there = s < p.sequences, offsets = has_k_offsets(p);
+        const int q_end = there ? clamped(raw.q_end, p.q_tokens) : 0, k_end = there && offsets ? clamped(raw.k, k_most()) : 0;
+        const int len = there ? raw.len : 0, start = raw.k;
         const long long slots = p.store.slots, page_size = p.store.page_size;
         mine.id = s;
         extent(q_end, q_offset, mine.q_first, mine.q_len);
@@ -75,16 +92,17 @@ template <int ROWS> struct TileFinder {
         default: wanted = keys == 0 ? 0 : (keys - 1) * page_size + max(min((long long)len, page_size), 1ll);
         }
         mine.k_len = int(max(min(wanted, most), 0ll));
-        end = before + running_sum(there ? tiles_of<ROWS>(mine.q_len, p.group) : 0);
+        const int own = there ? tiles_of<ROWS>(mine.q_len, p.group) : 0;
+        end = before + (p.sequences == 1 ? __shfl_sync(ALL_LANES, own, 0) : running_sum(own));
     }
 
     // Tile `index` of all.
     __device__ __forceinline__ void find(int index, int kv_head, Tile& t, TileRows& rows) {
-        if (index < before) rewind();
+        if (index < before) start(Raw(p, 0));
         for (;;) {
             const int last = __shfl_sync(ALL_LANES, end, 31);
             if (index < last || base + 32 >= p.sequences) break;
-            read(base + 32, last);
+            take(Raw(p, base + 32), base + 32, last);
         }
         const int from = __ffs(__ballot_sync(ALL_LANES, end > index)) - 1;
         auto of = [&](int value) { return __shfl_sync(ALL_LANES, value, from); };

@@ -52,7 +52,8 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
     TileFinder<BLOCK_M> finder(p);
     const Divider heads(p.store.heads);
     const int items = finder.all * p.store.heads;
-    const unsigned k_full = shared_address(&m.s->k_full[stage]), empty = shared_address(&m.s->empty[stage]);
+    const unsigned k_full = shared_address(&m.s->k_full[stage]), v_full = shared_address(&m.s->v_full[stage]);
+    const unsigned empty = shared_address(&m.s->empty[stage]);
     WindowJob& to = m.s->jobs[stage];
     unsigned parity = 1;
     for (long long item = blockIdx.x + (long long)stage * gridDim.x;; item += (long long)STAGES * gridDim.x, parity ^= 1) {
@@ -73,8 +74,13 @@ __device__ __forceinline__ void find_and_fetch(const PrefillParams& params, cons
         }
         if (lane == 0) (Job&)to = job;
         __syncwarp();
-        if (!job.over) describe_rows(p, job, to.all, m.sinks + stage * BLOCK_M);
+        if (lane < GROUPS && !job.over) {
+            to.all[lane] = seen_by_all(p, job, lane);
+            to.begin[lane] = min(max(seen_by(p, job, 64 * lane).first - job.first_key, 0) & -8, KEYS - BLOCK_N);
+        }
         barrier_arrive(k_full);
         if (job.over) return;
+        fetch_sinks(p, job, m.sinks + stage * BLOCK_M);
+        barrier_arrive(v_full);
     }
 }

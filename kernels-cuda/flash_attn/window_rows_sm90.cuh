@@ -15,14 +15,6 @@ template <class T> struct WindowMultiplier : ThreadRows {
 
     __device__ __forceinline__ explicit WindowMultiplier(const FlashAttnParams& p) : ThreadRows(p) {}
 
-    // Rows `first` .. `first` + N of shared memory hold what these rows see.
-    __device__ __forceinline__ int first_of(const Job& job) const {
-        const Tile& t = job.t;
-        const int row = ::min(64 * group, t.last - t.first - 1);
-        const int low = visible(p, t.s, job.rows.query + job.rows.before(row)).first;
-        return ::min(::max(low - job.first_key, 0) & -8, KEYS - N);
-    }
-
     __device__ __forceinline__ void multiply_keys(Scores& s, unsigned q, unsigned k) const {
         const unsigned long long a = matrix_descriptor(q), b = matrix_descriptor(k);
         wgmma_fence();
@@ -46,16 +38,19 @@ template <class T> struct WindowMultiplier : ThreadRows {
 #pragma unroll
         for (int i = 0; i < 2; i++) max[i] = fmaxf(quad_max(max[i]) * p.scale_log2, NO_MAX), sum[i] = 0.0f;
 #pragma unroll
-        for (int i = 0; i < N / 2; i++) {
-            s[i] = fast_exp2(fmaf(s[i], p.scale_log2, -max[i / 2 % 2]));
-            sum[i / 2 % 2] += s[i];
+        for (int i = 0; i < N / 4; i++) {
+            const float low = fast_exp2(fmaf(s[2 * i], p.scale_log2, -max[i % 2]));
+            const float high = fast_exp2(fmaf(s[2 * i + 1], p.scale_log2, -max[i % 2]));
+            sum[i % 2] += low, sum[i % 2] += high;
+            weights[i] = pair(T{}, low, high);
         }
-#pragma unroll
-        for (int i = 0; i < N / 4; i++) weights[i] = pair(T{}, s[2 * i], s[2 * i + 1]);
     }
 
     __device__ __forceinline__ void multiply_values(unsigned v) {
         const unsigned long long b = turned_descriptor(v, KV_BYTES);
+        // The first product overwrites them: what they were before need not be kept.
+#pragma unroll
+        for (int i = 0; i < DIM / 2; i++) asm volatile("" : "=f"(o[i]));
         wgmma_fence();
 #pragma unroll
         for (int k = 0; k < N / 16; k++) AttentionWgmma<DIM>::run_turned(T{}, o, weights + 4 * k, b + 128 * k, k > 0);
@@ -71,22 +66,26 @@ template <class T> __device__ __forceinline__ void multiply(const PrefillParams&
         barrier_wait(shared_address(&s.k_full[stage]), ring.parity);
         const WindowJob& job = s.jobs[stage];
         if (job.over) return wait_stores();
-        mine.begin(job);
-        const int first = mine.first_of(job);
+        // The same in all lanes, which the compiler must know: descriptors are uniform then.
+        const int first = __shfl_sync(ALL_LANES, job.begin[mine.group], 0);
         {
             float scores[BLOCK_N / 2];
             mine.multiply_keys(scores, q, m.k(stage) + 128 * first);
+            mine.begin(job);
+            const int first_key = job.first_key + first;
+            const unsigned missing = job.missing >> first / 8;
             wgmma_wait<0>();
             hold(scores);
-            mine.mask(scores, job.first_key + first, job.missing >> first / 8);
+            mine.mask(scores, first_key, missing);
             mine.soften(scores);
         }
         barrier_wait(shared_address(&s.v_full[stage]), ring.parity);
         mine.multiply_values(m.v(stage) + 128 * first);
-        mine.sum[0] = quad_sum(mine.sum[0]), mine.sum[1] = quad_sum(mine.sum[1]);
+        mine.make_room();
+        mine.normalize(m.sinks + stage * BLOCK_M);
         wgmma_wait<0>();
         hold(mine.o);
-        mine.store(T{}, job, m.sinks + stage * BLOCK_M, params.out_mapped ? &params.out : nullptr, m.out + mine.group * OUT_PART);
+        mine.store(T{}, job, params.out_mapped ? &params.out : nullptr, m.out + mine.group * OUT_PART);
         __syncwarp(); // wgmma is next
         barrier_arrive(shared_address(&s.empty[stage]));
     }

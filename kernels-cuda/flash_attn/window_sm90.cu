@@ -15,7 +15,7 @@ template <class T> __device__ __forceinline__ void attend_window(const PrefillPa
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
             barrier_init(shared_address(&m.s->k_full[i]), 2 + 32); // queries; keys; what is said of the tile
-            barrier_init(shared_address(&m.s->v_full[i]), 1);
+            barrier_init(shared_address(&m.s->v_full[i]), 1 + 32); // values; sinks
             barrier_init(shared_address(&m.s->empty[i]), 128 * GROUPS);
         }
         barrier_init_fence();

@@ -11,11 +11,12 @@ static_assert(DIM == 64 && STAGES == 3, "one part; a warp for each stage and one
 
 // A tile and its keys first_key .. first_key + KEYS.
 struct WindowJob : Job {
-    unsigned missing; // a bit for each eight whose page is not in the cache
+    unsigned missing;  // a bit for each eight whose page is not in the cache
+    int begin[GROUPS]; // row of shared memory, a multiple of 8, from which on BLOCK_N hold what a warpgroup sees
 };
 
 struct Shared {
-    unsigned long long k_full[STAGES], v_full[STAGES], empty[STAGES]; // k_full: of the job and its queries too
+    unsigned long long k_full[STAGES], v_full[STAGES], empty[STAGES]; // k_full: of the job and its queries too; v_full: of its sinks
     WindowJob jobs[STAGES];
 };
 constexpr int BARRIER_BYTES = 512, SHARED_BYTES = 1024 + STAGES * (STAGE_BYTES + SINK_BYTES) + OUT_BYTES + BARRIER_BYTES;
