@@ -58,7 +58,7 @@ pub trait WgpuOp: Op {
 /// Variants with subgroups, or with arithmetic in f16, wait for a device that shows them to be faster.
 pub(super) fn measured(artifact: &Artifact) -> Result<(), String> {
     match artifact.needs.iter().any(|feature| ["SUBGROUP", "SHADER_F16"].contains(feature)) {
-        true => Err("not chosen: not measured yet".into()),
+        true => Err("not chosen: no device has shown it to be faster".into()),
         false => Ok(()),
     }
 }
