@@ -48,9 +48,6 @@ template <class T> struct WindowMultiplier : ThreadRows {
 
     __device__ __forceinline__ void multiply_values(unsigned v) {
         const unsigned long long b = turned_descriptor(v, KV_BYTES);
-        // The first product overwrites them: what they were before need not be kept.
-#pragma unroll
-        for (int i = 0; i < DIM / 2; i++) asm volatile("" : "=f"(o[i]));
         wgmma_fence();
 #pragma unroll
         for (int k = 0; k < N / 16; k++) AttentionWgmma<DIM>::run_turned(T{}, o, weights + 4 * k, b + 128 * k, k > 0);

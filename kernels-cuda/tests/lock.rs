@@ -97,11 +97,18 @@ fn hopper_grouped_gemm_uses_its_own_instructions() {
         "griddepcontrol.wait",
     ];
     let rows = ["mma.sync.aligned.m16n8k16", "ld.global.nc.L1::no_allocate.L2::256B.v4.u32", "griddepcontrol.wait"];
+    let split = [
+        "wgmma.mma_async.sync.aligned",
+        "cp.async.bulk.tensor.2d.shared::cluster.global",
+        "ld.shared::cluster.v4.f32",
+        "griddepcontrol.wait",
+    ];
     for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&"grouped_gemm") && a.sm == 90) {
         let wanted = match artifact.entries {
             e if e.contains(&c"grouped_gemm_decode") => &decode[..],
             e if e.contains(&c"grouped_gemm_stream") => &stream[..],
             e if e.contains(&c"grouped_gemm_direct") => &direct[..],
+            e if e.contains(&c"grouped_gemm_split_bf16") => &split[..],
             e if e.contains(&c"rows_bf16_8") => &rows[..],
             e if e.contains(&c"vector_bf16_1") => &rows[1..],
             e if e.contains(&c"grouped_gather") && artifact.pdl => &staged[..],

@@ -4,6 +4,7 @@ mod decode;
 mod direct;
 mod prefill;
 mod rebased;
+mod split;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use direct::Direct;
 use dropless_kernels_cuda::Artifact;
 use prefill::Prefill;
 use rebased::Rebased;
+use split::Split;
 use stream::Streamed;
 use vector::Vector;
 
@@ -47,6 +49,7 @@ enum Kind<'a> {
     Streamed(Streamed<'a>),
     Direct(Direct<'a>),
     Vector(Vector<'a>),
+    Split(Split<'a>),
 }
 
 impl<'a> Kind<'a> {
@@ -58,6 +61,7 @@ impl<'a> Kind<'a> {
         let streamed = || Streamed::of(artifact).map(Kind::Streamed);
         let direct = || Direct::of(artifact).map(Kind::Direct);
         let vector = || Vector::of(artifact).map(Kind::Vector);
+        let split = || Split::of(artifact).map(Kind::Split);
         tiles()
             .or_else(rebased)
             .or_else(prefill)
@@ -65,6 +69,7 @@ impl<'a> Kind<'a> {
             .or_else(streamed)
             .or_else(direct)
             .or_else(vector)
+            .or_else(split)
             .unwrap_or(Kind::Simt)
     }
 }
@@ -122,6 +127,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Streamed(streamed) => streamed.legal(self),
             Kind::Direct(direct) => direct.legal(self),
             Kind::Vector(vector) => vector.legal(self),
+            Kind::Split(split) => split.legal(self),
             Kind::Simt => {
                 let most = MAX_GRID_Y * artifact.block_n as usize;
                 if self.n > most {
@@ -140,6 +146,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Decode(_) | Kind::Streamed(_) => few_rows(self, artifact, hint),
             Kind::Direct(direct) => direct.suits(self, hint),
             Kind::Vector(vector) => vector.suits(self),
+            Kind::Split(split) => split.suits(self, device),
             Kind::Simt => Ok(()),
         }
     }
@@ -156,6 +163,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Decode(decode) => decode.shared_bytes(),
             Kind::Streamed(streamed) => streamed.shared_bytes(self),
             Kind::Direct(direct) => direct.shared_bytes(self),
+            Kind::Split(split) => split.shared_bytes(self),
             Kind::Vector(_) | Kind::Simt => 0,
         }
     }
@@ -169,7 +177,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Decode(decode) => return decode.scratch_bytes(self),
             Kind::Streamed(streamed) => return streamed.scratch_bytes(self),
             Kind::Direct(direct) => return direct.scratch_bytes(self),
-            Kind::Vector(_) | Kind::Simt => 1,
+            Kind::Vector(_) | Kind::Split(_) | Kind::Simt => 1,
         };
         if !finishes(self, splits) {
             return 0;
@@ -192,6 +200,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Streamed(streamed) => return streamed.launch(plan, &args, scratch, stream),
             Kind::Direct(direct) => return direct.launch(plan, &args, scratch, stream),
             Kind::Vector(vector) => return vector.launch(plan, &args, stream),
+            Kind::Split(split) => return split.launch(plan, &args, stream),
             Kind::Tiles(tiles) => {
                 let (splits, params) = new(tiles.splits(op, device));
                 plan.record(tiles.kernel(op), [tiles.blocks(op, device), 1, 1], stream, &params)?;

