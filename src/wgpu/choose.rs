@@ -189,6 +189,7 @@ mod tests {
         };
         assert_eq!([1, 28, 29].map(|rows| linear(rows, 5120)), ["dense_1", "dense_4", "coop_dense"]);
         assert_eq!([14, 15].map(|rows| linear(rows, 201_088)), ["dense_4", "coop_dense"]);
+        assert_eq!([64, 512, 513].map(|rows| linear(rows, 32)), ["dense_4", "dense_4", "coop_dense"]);
         let other = Capabilities { subgroups: (16, 32), ..device.clone() };
         assert!(reason(64, "coop_128", &other).contains("subgroup"));
         assert!(reason(64, "coop8_64", &other).contains("matrices of 8 x 8, the device has 16 x 16"));

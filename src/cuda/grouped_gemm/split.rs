@@ -108,6 +108,11 @@ impl<'a> Split<'a> {
         stage * (MOST_SHARED / stage).min(self.0.stages)
     }
 
+    /// Which of the kernels.
+    pub(super) fn kernel(self, op: &GroupedGemmSpec) -> usize {
+        usize::from(op.a == DType::F16)
+    }
+
     pub(super) fn launch(
         self,
         plan: &Plan<GroupedGemmSpec>,
@@ -136,8 +141,7 @@ impl<'a> Split<'a> {
             params.w = map(*args.w.mem(), op.n, op.k, block_n)?;
         }
         let shape = Shape { shared: self.shared_bytes(op), cluster: split, overlap: self.0.pdl };
-        let kernel = usize::from(op.a == DType::F16);
-        plan.record_as(kernel, [self.tiles(op) * split as usize, 1, 1], &shape, stream, &params)
+        plan.record_as(self.kernel(op), [self.tiles(op) * split as usize, 1, 1], &shape, stream, &params)
     }
 }
 

@@ -28,6 +28,7 @@ fn kernel(op: &GroupedGemmSpec, artifact: &Artifact) -> usize {
         Kind::Rebased(rebased) => rebased.kernel(op),
         Kind::Prefill(prefill) => prefill.kernel(op),
         Kind::Vector(vector) => vector.kernel(op),
+        Kind::Split(split) => split.kernel(op),
         Kind::Decode(_) | Kind::Streamed(_) | Kind::Direct(_) | Kind::Simt => 0,
     }
 }
@@ -54,7 +55,8 @@ fn passes_before_and_after_lie_where_launches_look_for_them() {
     let gather = Some(Gather { input_rows: 9, divide: 4 });
     for artifact in ARTIFACTS.iter().filter(|a| a.ops.contains(&GroupedGemmSpec::NAME)) {
         let finishes = |op: &GroupedGemmSpec| {
-            op.legal(artifact).is_ok() && !matches!(Kind::of(artifact), Kind::Vector(_) | Kind::Direct(_))
+            op.legal(artifact).is_ok()
+                && !matches!(Kind::of(artifact), Kind::Vector(_) | Kind::Direct(_) | Kind::Split(_))
         };
         if specs().iter().any(finishes) {
             assert_eq!(artifact.entries.last(), Some(&c"grouped_finish"), "{}", artifact.variant);

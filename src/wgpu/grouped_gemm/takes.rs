@@ -82,6 +82,12 @@ pub(super) fn legal(op: &GroupedGemmSpec, artifact: &Artifact) -> Result<(), Str
 /// Tiles of 128 columns with which cooperative matrices fill a large device.
 const MANY_TILES: usize = 256;
 
+/// Does a layer have so few columns, as a router has, that its tiles of 4 rows and 16 columns are all under way at once? Matrices take 50 µs
+/// for 32 columns, whether of 32 rows or 64, where such tiles take 12.
+fn narrow(op: &GroupedGemmSpec) -> bool {
+    op.rows.div_ceil(4).saturating_mul(op.n.div_ceil(16)) <= 256
+}
+
 /// Weights are read again for every BLOCK_M rows, and matrices that are not full cost as much as full ones. Where one takes over from
 /// the other is measured on an H200 (docs/performance/wgpu.md).
 pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -> Result<(), String> {
@@ -95,6 +101,7 @@ pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -
         "coop_dense" if op.n.div_ceil(128) >= MANY_TILES => (15.0, f64::INFINITY),
         "coop_dense" => (29.0, f64::INFINITY),
         "tiled_4" => (0.0, 40.0),
+        "dense_4" if narrow(op) => (0.0, f64::INFINITY),
         "dense_4" => (0.0, 96.0),
         "few_rows" => (0.0, FEW_ROWS),
         _ => (0.0, f64::INFINITY),
@@ -106,6 +113,7 @@ pub(super) fn suits(op: &GroupedGemmSpec, artifact: &Artifact, hint: Hint<'_>) -
         return Err(format!("made for {least} rows an expert and more, these are {each}"));
     }
     match artifact.variant {
+        "coop_dense" if narrow(op) => Err("not chosen: of so few columns other tiles are all under way at once".into()),
         "coop_16" | "coop_64" | "coop_128" | "coop_dense" => Ok(()),
         "tiled_f16" => Err("not chosen: f16 in workgroup memory is not faster, where it was measured".into()),
         "tiled_1_subgroup" | "dense_1_subgroup" => {
