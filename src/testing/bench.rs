@@ -17,6 +17,7 @@ mod model;
 mod moe;
 mod operand;
 mod pattern;
+mod ragged;
 mod report;
 mod roof;
 mod routing;
@@ -132,6 +133,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
                 self.prefill(tokens, keys.unwrap_or(tokens), window, head_dim, page, cache)
             }
             What::Decode { window, kv, page, cache } => self.decode(tokens, window, kv, page, cache),
+            What::Ragged { most } => self.ragged(tokens, most),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Roundings to bf16 in series: of the probabilities, and of the result.
 const ROUNDINGS: f64 = 2.0;
 /// Queries that are checked.
-const CHECKED: usize = 4;
+pub(super) const CHECKED: usize = 4;
 
 /// Causal attention; a cache of f8e4m3 has scales.
 pub(super) fn spec(
@@ -72,9 +72,9 @@ fn slots_of(pages: &[i32], page: usize, count: usize) -> Vec<Range<usize>> {
 }
 
 /// A query that is checked: its row of q and out, and the slots of the keys up to its own position.
-struct Checked {
-    row: usize,
-    keys: Vec<Range<usize>>,
+pub(super) struct Checked {
+    pub(super) row: usize,
+    pub(super) keys: Vec<Range<usize>>,
 }
 
 impl<B: Timing + AllOps> Runner<'_, B> {
@@ -170,7 +170,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         names.iter().map(|name| Ok((*name, Slot::of(self.backend, std::slice::from_ref(&scales))?))).collect()
     }
 
-    fn attention(
+    pub(super) fn attention(
         &mut self,
         spec: FlashAttnSpec,
         sets: usize,

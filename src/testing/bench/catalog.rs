@@ -56,6 +56,8 @@ pub(super) enum What {
     Prefill { window: Option<usize>, head_dim: usize, keys: Option<usize>, page: Option<usize>, cache: DType },
     /// One query for each of `tokens` sequences of `kv` keys, in pages of `page` or contiguous, in a cache of that type.
     Decode { window: Option<usize>, kv: usize, page: Option<usize>, cache: DType },
+    /// One query for each of `tokens` sequences of up to `most` keys, the shortest of one.
+    Ragged { most: usize },
 }
 
 impl What {
@@ -129,7 +131,9 @@ pub(super) fn cases(select: &Select) -> Result<Vec<Case>, Unknown> {
     all.retain(|c| wanted(&select.ops, &|o| o == c.op) && wanted(&select.cases, &|s| c.case.contains(s.as_str())));
     for case in all.iter_mut().filter(|_| !select.tokens.is_empty()) {
         match case.what {
-            What::Prefill { .. } | What::Decode { .. } => case.tokens.retain(|t| select.tokens.contains(t)),
+            What::Prefill { .. } | What::Decode { .. } | What::Ragged { .. } => {
+                case.tokens.retain(|t| select.tokens.contains(t))
+            }
             _ => case.tokens = select.tokens.clone(),
         }
     }
@@ -200,6 +204,7 @@ fn attention() -> Vec<Case> {
         let paged = decode(None, 8192, Some(page), DType::Bf16);
         all.push(new(format!("decode full kv8192 page{page}"), &[1, 64], paged));
     }
+    all.push(new("decode mixed to kv131072".into(), &[8], What::Ragged { most: 131_072 }));
     all.push(new("decode window128".into(), &[1, 8, 64], decode(Some(128), 8192, None, DType::Bf16)));
     for kv in [8192, 32768] {
         let case = format!("decode f8e4m3 {kv}");

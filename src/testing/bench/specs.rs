@@ -4,7 +4,9 @@ use super::attention;
 use super::catalog::{self, Case, Select, Unknown, What};
 use super::dense::{bf16, bf16_work, linear};
 use super::moe::{self, Part, mlp1, mlp2};
+use super::ragged;
 use super::routing::{self, Skew, expected_touched};
+use crate::dtype::DType;
 use crate::op::{AnySpec, FlashAttnSpec, Op, WeightFormat, Work};
 
 /// A row's specs, in the order they run.
@@ -82,6 +84,11 @@ fn row(what: What, tokens: usize, weights: WeightFormat) -> (Vec<AnySpec>, Work)
         }
         What::Decode { window, kv, page, cache } => {
             attention(attention::stored(attention::spec(tokens, 1, kv, 64, window, cache), page))
+        }
+        What::Ragged { most } => {
+            let (specs, _) =
+                attention(attention::stored(attention::spec(tokens, 1, most, 64, None, DType::Bf16), None));
+            (specs, ragged::work(most, tokens))
         }
     }
 }
