@@ -7,7 +7,7 @@ const LANES: u32 = THREADS / BLOCK_N;
 const GROUPS: u32 = THREADS / FOURS;
 const TEAM: u32 = THREADS / BLOCK_M; // invocations that weigh keys of a row
 const PLANE: u32 = BLOCK_N + 1u; // against bank conflicts
-const_assert HEAD_DIM == 64 && SPLIT == 1 && THREADS == 256 && BLOCK_M == 8 && M_TILES == 8 && BLOCK_N == 64 && N_TILES == 4;
+const_assert HEAD_DIM == 64 && THREADS == 256 && BLOCK_M == 8 && M_TILES == 8 && BLOCK_N == 64 && N_TILES == 4;
 
 var<workgroup> q_tile: array<vec4<f32>, BLOCK_M * FOURS>;
 var<workgroup> parts: array<vec4<f32>, LANES * 2u * PLANE>; // of scores, four rows together; then of the output
@@ -35,6 +35,20 @@ fn put_slot(s: Sequence, at: u32, j: i32, end: i32) {
     slots[at] = slot;
 }
 
+// A four of a row's output, with the largest score and the sum of weights: as the whole, or as a part.
+fn put(t: Tile, row: i32, kv_head: u32, split: u32, four: u32, out: vec4<f32>, found: vec2<f32>) {
+    let q_row = u32(t.s.q_first + row / p.heads_each);
+    let head = kv_head * u32(p.heads_each) + u32(row % p.heads_each);
+    if (SPLIT == 0u) {
+        finish_four(q_row, head, four * 4u, out, found.x, found.y);
+        if (four == 0u) { finish_lse(q_row, head, found.x, found.y); }
+        return;
+    }
+    let at = (q_row * u32(p.heads_each) * p.kv_heads + head) * u32(p.splits) + split;
+    store4_partials(at, four * 4u, 4u, out);
+    if (four == 0u) { store4_partials(at, FOURS * 4u, 4u, vec4<f32>(found, 0.0, 0.0)); }
+}
+
 @compute @workgroup_size(THREADS)
 fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let item = item_of(group);
@@ -47,8 +61,14 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     var range = seen_by(t);
     let each = split_keys(range);
     range = vec2<i32>(range.x + split * each, min(range.y, range.x + (split + 1) * each));
-    if (range.x >= range.y) { return; }
     let rows = t.s.q_len * p.heads_each;
+    if (range.x >= range.y) {
+        let row = t.first + i32(lane / FOURS);
+        if (SPLIT == 0u && lane < BLOCK_M * FOURS && row < rows) {
+            put(t, row, kv_head, 0u, lane % FOURS, vec4<f32>(), vec2<f32>(bitcast<f32>(p.minus_infinity), 0.0));
+        }
+        return;
+    }
 
     if (lane < BLOCK_N) { put_slot(t.s, lane, range.x + i32(lane), range.y); }
     if (lane < BLOCK_M * FOURS) {
@@ -151,11 +171,7 @@ fn flash_attn(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         if (lane < 2u * FOURS && row < rows) {
             var all = vec4<f32>();
             for (var i = 0u; i < GROUPS; i++) { all += parts[i * 2u * FOURS + lane]; }
-            let head = kv_head * u32(p.heads_each) + u32(row % p.heads_each);
-            let q_row = u32(t.s.q_first + row / p.heads_each);
-            let at = (q_row * u32(p.heads_each) * p.kv_heads + head) * u32(p.splits) + u32(split);
-            store4_partials(at, four * 4u, 4u, all);
-            if (four == 0u) { store4_partials(at, FOURS * 4u, 4u, vec4<f32>(found[first + lane / FOURS], 0.0, 0.0)); }
+            put(t, row, kv_head, u32(split), four, all, found[first + lane / FOURS]);
         }
     }
 }

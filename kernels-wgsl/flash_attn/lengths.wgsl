@@ -17,13 +17,14 @@ fn check_offset(raw: i32, earlier: i32, upper: i32) {
     if (reports && (raw < max(earlier, 0) || raw > upper)) { report(FAULT_OFFSETS); }
 }
 
-fn key_length(s: u32, first: i32, last: i32) -> i32 {
+// Keys of a sequence whose length operand is `len`, between those offsets.
+fn key_length(len: i32, first: i32, last: i32) -> i32 {
     if (INDEX == CU_SEQLENS) { return limited(last - first, 0, p.most_keys, FAULT_LENGTH); }
-    if (INDEX == START_LEN) { return limited(int_k_len(s), 0, min(p.most_keys, p.upper - first), FAULT_LENGTH); }
-    if (INDEX == BLOCK_TABLE) { return limited(int_k_len(s), 0, p.most_keys, FAULT_LENGTH); }
+    if (INDEX == START_LEN) { return limited(len, 0, min(p.most_keys, p.upper - first), FAULT_LENGTH); }
+    if (INDEX == BLOCK_TABLE) { return limited(len, 0, p.most_keys, FAULT_LENGTH); }
     let pages = last - first;
     if (pages == 0) { return 0; }
-    let rest = limited(int_k_len(s), 1, i32(p.page_size), FAULT_LENGTH);
+    let rest = limited(len, 1, i32(p.page_size), FAULT_LENGTH);
     // More whole pages than the most keys have: their product may leave 32 bits.
     if (pages - 1 > p.most_keys / i32(p.page_size)) {
         if (reports) { report(FAULT_LENGTH); }

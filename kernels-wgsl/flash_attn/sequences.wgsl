@@ -62,7 +62,7 @@ fn attention_sequences(@builtin(local_invocation_index) lane: u32) {
             q_len = limited(q_last - q_first, 0, p.max_q_len, FAULT_LENGTH);
             if (INDEX == START_LEN) { k_first = limited(int_k_first(s), 0, p.upper, FAULT_OFFSETS); }
             if (INDEX == BLOCK_TABLE) { k_first = 0; }
-            k_len = key_length(s, k_first, k_last);
+            k_len = key_length(int_k_len(s), k_first, k_last);
         }
         let tiles = (q_len * p.heads_each + BLOCK_M - 1) / BLOCK_M;
         let end = scan(tiles, lane, true) + tile_carry;

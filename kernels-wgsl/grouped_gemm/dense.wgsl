@@ -58,6 +58,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let item = item_of(group);
     if (item >= p.items) { return; }
     let col_first = item % p.columns * BLOCK_N;
+    // A row alone is known before its expert.
+    var asked = 0;
+    if (BLOCK_M == 1u) { asked = asked_row(i32(item / p.columns)); }
     find_tile(i32(item / p.columns), lane, item == 0u);
     let t = workgroupUniformLoad(&tile);
     if (t.expert < 0) { return; }
@@ -67,7 +70,10 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if (lane < BLOCK_M) {
         let row = t.first + i32(lane);
         a_rows[lane] = -1;
-        if (here && row < t.last) { a_rows[lane] = input_row(row, col_first == 0u); }
+        if (here && row < t.last) {
+            if (BLOCK_M > 1u) { asked = asked_row(row); }
+            a_rows[lane] = checked_row(asked, col_first == 0u);
+        }
     }
     let l = lane % 32u;
     let team = lane / 32u;
@@ -80,6 +86,10 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     }
     var next = Weights();
     if (eights > 0u) { next = load_weights(first, l, eights - 1u); }
+    let m = lane / (BLOCK_N / 4u);
+    let c = lane % (BLOCK_N / 4u) * 4u;
+    var bias = vec4<f32>();
+    if (m < BLOCK_M) { bias = biases(col_first + c, local, here); }
     var sum = Sum();
     var other = Sum();
     for (var chunk = 0u; chunk < eights; chunk += EIGHTS) {
@@ -100,9 +110,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     }
     share(sum, 0u, lane);
     share(other, TEAMS, lane);
-    let m = lane / (BLOCK_N / 4u);
-    let c = lane % (BLOCK_N / 4u) * 4u;
     if (m >= BLOCK_M || t.first + i32(m) >= t.last) { return; }
     let y = vec4<f32>(of_row(sums[c], m), of_row(sums[c + 1u], m), of_row(sums[c + 2u], m), of_row(sums[c + 3u], m));
-    finish(u32(t.first) + m, col_first + c, y, local, here);
+    finish_biased(u32(t.first) + m, col_first + c, y, bias, here);
 }

@@ -12,13 +12,19 @@ fn is_left_out(local: i32, here: bool) -> bool {
     return select(p.bound_first > 0, bound < 0 || bound >= p.bound_count, here);
 }
 
+// Biases of columns col .. col + 4. Kernels of few rows ask for them before the products, so that no row waits for them at its end.
+fn biases(col: u32, local: i32, here: bool) -> vec4<f32> {
+    var bias = vec4<f32>();
+    if (BIAS == 0u || !here) { return bias; }
+    for (var c = 0u; c < 4u; c++) { bias[c] = load_bias(u32(local), weight_row(min(col + c, p.n - 1u))); }
+    return bias;
+}
+
 // Columns col .. col + 4 of a row: bias, the gated unit, the store. Rows of experts that are not here are zero.
-fn finish(row: u32, col: u32, products: vec4<f32>, local: i32, here: bool) {
+fn finish_biased(row: u32, col: u32, products: vec4<f32>, bias: vec4<f32>, here: bool) {
     if (col >= p.n) { return; }
     var y = products;
-    if (BIAS == 1u && here) {
-        for (var c = 0u; c < min(p.n - col, 4u); c++) { y[c] += load_bias(u32(local), weight_row(col + c)); }
-    }
+    if (BIAS == 1u && here) { y += bias; }
     if (GATED == 0u) {
         store4_d(row, col, p.n - col, y);
     } else if (here) {
@@ -26,4 +32,8 @@ fn finish(row: u32, col: u32, products: vec4<f32>, local: i32, here: bool) {
     } else {
         store2_d(row, col / 2u, (p.n - col) / 2u, vec2<f32>());
     }
+}
+
+fn finish(row: u32, col: u32, products: vec4<f32>, local: i32, here: bool) {
+    finish_biased(row, col, products, biases(col, local, here), here);
 }

@@ -80,6 +80,9 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let item = item_of(group);
     if (item >= p.items) { return; }
     let col_first = item % p.columns * BLOCK_N;
+    // A row alone is known before its expert.
+    var asked = 0;
+    if (BLOCK_M == 1u) { asked = asked_row(i32(item / p.columns)); }
     find_tile(i32(item / p.columns), lane, item == 0u);
     let t = workgroupUniformLoad(&tile);
     if (t.expert < 0) { return; }
@@ -90,7 +93,10 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if (lane < BLOCK_M) {
         let row = t.first + i32(lane);
         a_rows[lane] = -1;
-        if (here && row < t.last) { a_rows[lane] = input_row(row, col_first == 0u); }
+        if (here && row < t.last) {
+            if (BLOCK_M > 1u) { asked = asked_row(row); }
+            a_rows[lane] = checked_row(asked, col_first == 0u);
+        }
     }
     let l = lane % 32u;
     let team = lane / 32u;
@@ -104,6 +110,10 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         second = select(first, first + k_tiles * 34u, col_first + 16u < p.n);
         next = load_weights(first, second, min(team, k_tiles - 1u), l);
     }
+    let m = lane / 8u;
+    let c = lane % 8u * 4u;
+    var bias = vec4<f32>();
+    if (m < BLOCK_M) { bias = biases(col_first + c, local, here); }
     var sums_of = Sums();
     var far = 0u;
     for (var chunk = 0u; chunk < k_tiles; chunk += CHUNK) {
@@ -122,9 +132,7 @@ fn grouped_gemm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if (workgroupUniformLoad(&beyond) != 0u) { sums_of = far_sums(first, second, k_tiles, lane); }
 
     collect(sums_of, team, l, lane);
-    let m = lane / 8u;
-    let c = lane % 8u * 4u;
     if (m >= BLOCK_M || t.first + i32(m) >= t.last) { return; }
     let y = vec4<f32>(of_row(sums[c], m), of_row(sums[c + 1u], m), of_row(sums[c + 2u], m), of_row(sums[c + 3u], m));
-    finish(u32(t.first) + m, col_first + c, y, local, here);
+    finish_biased(u32(t.first) + m, col_first + c, y, bias, here);
 }

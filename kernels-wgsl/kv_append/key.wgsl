@@ -13,8 +13,8 @@ fn store_key(slot: u32, head: u32, d: u32, count: u32, keys: vec2<f32>) {
     }
 }
 
-// Pairs `i` and the next of all heads' ones.
-fn append_key(t: u32, slot: u32, position: i32, i: u32) {
+// Pairs `i` and the next of all heads' ones. They are asked for before anything depends on the slot.
+fn append_key(t: u32, slot: i32, position: i32, i: u32) {
     let twos = (p.half + 1u) / 2u;
     let head = i / twos;
     let first = i % twos * 2u;
@@ -24,11 +24,13 @@ fn append_key(t: u32, slot: u32, position: i32, i: u32) {
         let scale = load_k_scale(0u, head);
         k = Pairs(k.a / scale, k.b / scale);
     }
+    if (slot < 0 || slot >= p.slots) { return; }
+    let row = u32(slot);
     if (INTERLEAVED == 1u) {
-        store_key(slot, head, 2u * first, 2u, vec2<f32>(k.a.x, k.b.x));
-        if (count == 2u) { store_key(slot, head, 2u * first + 2u, 2u, vec2<f32>(k.a.y, k.b.y)); }
+        store_key(row, head, 2u * first, 2u, vec2<f32>(k.a.x, k.b.x));
+        if (count == 2u) { store_key(row, head, 2u * first + 2u, 2u, vec2<f32>(k.a.y, k.b.y)); }
     } else {
-        store_key(slot, head, first, count, k.a);
-        store_key(slot, head, p.half + first, count, k.b);
+        store_key(row, head, first, count, k.a);
+        store_key(row, head, p.half + first, count, k.b);
     }
 }

@@ -12,5 +12,5 @@ fn kv_append_keys(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let position = int_positions(t);
     if (lane == 0u && (position < 0 || position >= p.positions)) { report(FAULT_POSITION); }
     let count = p.kv_heads * ((p.half + 1u) / 2u);
-    for (var i = lane; i < count; i += THREADS) { append_key(t, u32(slot), position, i); }
+    for (var i = lane; i < count; i += THREADS) { append_key(t, slot, position, i); }
 }

@@ -12,22 +12,17 @@ fn kv_append(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     if (item >= p.items) { return; }
     let t = item / p.blocks;
     let slot = int_slots(t);
-    let kept = slot >= 0 && slot < p.slots;
     let position = int_positions(t);
     let twos = (p.half + 1u) / 2u;
-    if (item % p.blocks == 0u && lane == 0u) {
-        if (!kept && slot != -1) { report(FAULT_SLOT); }
-        if ((kept || p.heads > 0u) && (position < 0 || position >= p.positions)) { report(FAULT_POSITION); }
-    }
     let queries = p.heads * twos;
     let keys = p.kv_heads * twos;
     let i = item % p.blocks * THREADS + lane;
-    if (i < queries) {
-        rotate_pairs(t, position, i);
-        return;
-    }
-    if (!kept) { return; }
-    of_keys = true;
-    if (i < queries + keys) { append_key(t, u32(slot), position, i - queries); }
-    else if (i < queries + keys + p.kv_heads * (p.dim / 2u)) { append_value(t, u32(slot), i - queries - keys); }
+    of_keys = i >= queries;
+    if (i < queries) { rotate_pairs(t, position, i); }
+    else if (i < queries + keys) { append_key(t, slot, position, i - queries); }
+    else if (i < queries + keys + p.kv_heads * (p.dim / 2u)) { append_value(t, slot, i - queries - keys); }
+    if (item % p.blocks != 0u || lane > 0u) { return; }
+    let kept = slot >= 0 && slot < p.slots;
+    if (!kept && slot != -1) { report(FAULT_SLOT); }
+    if ((kept || p.heads > 0u) && (position < 0 || position >= p.positions)) { report(FAULT_POSITION); }
 }

@@ -5,6 +5,5 @@ fn kv_append_values(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let t = item_of(group);
     if (t >= p.items) { return; }
     let slot = int_slots(t);
-    if (slot < 0 || slot >= p.slots) { return; }
-    for (var i = lane; i < p.kv_heads * (p.dim / 2u); i += THREADS) { append_value(t, u32(slot), i); }
+    for (var i = lane; i < p.kv_heads * (p.dim / 2u); i += THREADS) { append_value(t, slot, i); }
 }

@@ -8,11 +8,9 @@ fn moe_few(@builtin(local_invocation_index) lane: u32) {
     let assignments = p.tokens * p.top_k;
     for (var t = 0u; t < p.tokens; t++) {
         route_token(t, lane);
+        if (lane < p.top_k) { ids[t * p.top_k + lane] = i32(chosen[lane].y); }
         workgroupBarrier();
     }
-    storageBarrier();
-    for (var a = lane; a < assignments; a += THREADS) { ids[a] = int_topk_idx(a); }
-    workgroupBarrier();
     for (var a = lane; a < assignments; a += THREADS) {
         var row = 0;
         for (var b = 0u; b < assignments; b++) {

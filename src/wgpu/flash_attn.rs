@@ -113,13 +113,17 @@ impl FlashAttnSpec {
         self.q_tokens.saturating_mul(self.heads_each()).div_ceil(block_m) + self.sequences.min(self.q_tokens)
     }
 
-    /// Workgroups that share the keys of a tile: with MOST_GROUPS of all, a large GPU has all of them at once.
+    /// Workgroups that share the keys of a tile: with MOST_GROUPS of all, a large GPU has all of them at once. Two blocks of keys,
+    /// as a window has, are done by one before a launch that puts parts together would have begun.
     fn splits(&self, artifact: &Artifact) -> usize {
         let (block_m, block_n) = self.blocks(artifact);
-        let window = self.mask.window().map_or(usize::MAX, |w| w.saturating_add(self.max_q_len));
+        let window = self.mask.window().map_or(usize::MAX, |w| w.saturating_add(self.max_q_len.max(1) - 1));
         let keys = self.most_keys().min(window);
         let groups = self.tiles(block_m).saturating_mul(self.kv_heads).max(1);
-        let fastest = keys.div_ceil(block_n.max(LEAST_KEYS)).min(artifact.size("MOST_GROUPS") as usize / groups);
+        let fastest = match keys <= 2 * block_n {
+            true => 1,
+            false => keys.div_ceil(block_n.max(LEAST_KEYS)).min(artifact.size("MOST_GROUPS") as usize / groups),
+        };
         self.splits.unwrap_or(fastest).clamp(1, MAX_SPLITS)
     }
 
@@ -156,6 +160,7 @@ impl FlashAttnSpec {
         let items = self.tiles(block_m).saturating_mul(self.kv_heads).saturating_mul(splits);
         let launch = Launch::new("flash_attn", items).reads("q", self.q).reads("k", self.kv).reads("v", self.kv);
         let real = Kind::Writes(DType::F32);
+        let launch = launch.consts([("SPLIT", partials.is_some().into())]);
         let launch = match partials {
             Some(bytes) => launch
                 .scratch("partials", real, bytes, self.partial_row())
@@ -230,7 +235,7 @@ impl WgpuOp for FlashAttnSpec {
         takes::suits(self, artifact, groups)
     }
 
-    fn launches(&self, artifact: &Artifact, _: &Capabilities) -> Result<Launches, String> {
+    fn launches(&self, artifact: &Artifact, device: &Capabilities) -> Result<Launches, String> {
         let (block_m, block_n) = self.blocks(artifact);
         let blocks = |launch: Launch| launch.consts([("BLOCK_M", block_m as u32), ("BLOCK_N", block_n as u32)]);
         let (mut list, mut scratch) = (Vec::new(), 0);
@@ -243,11 +248,14 @@ impl WgpuOp for FlashAttnSpec {
             Found::Listed(0..scratch)
         };
         list.push(blocks(self.check_pages(&from)));
-        if artifact.size("SPLIT") == 0 {
-            list.push(blocks(self.attend(block_m, 1, &from, None)));
+        let splits = self.splits(artifact);
+        // One part of the keys is the whole, where a device binds what becomes of it as well.
+        let whole = self.attend(block_m, 1, &from, None);
+        let bound = whole.bindings.len() <= device.limits.max_storage_buffers_per_shader_stage as usize;
+        if artifact.size("SPLIT") == 0 || splits == 1 && bound {
+            list.push(blocks(whole));
             return Ok(Launches { list, scratch });
         }
-        let splits = self.splits(artifact);
         let rows = self.q_tokens.saturating_mul(self.q_heads).saturating_mul(splits);
         let end = rows.saturating_mul(self.partial_row() * 4).saturating_add(scratch);
         list.push(blocks(self.attend(block_m, splits, &from, Some(scratch..end))));
