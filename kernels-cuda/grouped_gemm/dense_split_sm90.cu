@@ -1,5 +1,5 @@
 // Dense weights of one group by few rows on wgmma: the blocks of a cluster share a tile's K. Each streams its steps of the weights
-// through a ring, then leaves its sums in shared memory and finishes some of the tile's rows from the sums of all, added in the
+// through a ring, then leaves its sums in shared memory and finishes a part of the tile from the sums of all, added in the
 // order of K. Weights are asked for before the launch before is through: it does not write them.
 #include "exact.cuh"
 #include "ptx/cluster.cuh"
@@ -11,20 +11,21 @@
 #include "ptx/warpgroup.cuh"
 #include "ptx/wgmma.cuh"
 
-constexpr int CONSUMERS = WARPS - 2, STEP = 64, MOST_SPLIT = 8, MOST_SHARED = 232448; // warps; elements of K; blocks of a cluster
-static_assert(BLOCK_N == 16 * CONSUMERS && BLOCK_N == 128, "a warp has 16 weight rows, and finishes a row of results four a lane");
-constexpr int GRANULE = 16; // heights of tiles are multiples of it
-constexpr int PITCH = BLOCK_N + 4; // of sums: two rows lie eight banks apart
+constexpr int CONSUMERS = BLOCK_M / 16, STEP = 64; // warps that multiply 16 rows of `a` each; elements of K
+static_assert(WARPS == CONSUMERS + 2 && BLOCK_M % 64 == 0, "warpgroups, and a warp a kind of copy");
+constexpr int AT_ONCE = 4; // times four columns of a row that a thread finishes
 
 // Mirrors `SplitParams` in src/cuda/grouped_gemm/split.rs.
 struct SplitParams {
-    TensorMap a, w; // [rows, K] in boxes of `height` rows and [N, K] in boxes of BLOCK_N, both by 64
+    TensorMap a, w; // [rows, K] in boxes of `height` rows and [N, K] in boxes of `width`, both by 64
     GroupedGemmParams p;
     unsigned in_place;  // 0: the copy engine cannot fetch the operands or results are not aligned, all is done the exact way
     unsigned split;     // blocks of a cluster
-    unsigned height;    // rows of `a` of a tile
+    unsigned height;    // rows of `a` of a tile, at most BLOCK_M
     unsigned row_tiles; // side by side, so that weights are read from memory once
-    unsigned unused[12];
+    unsigned width;     // weight rows of a tile: one of those in `run`
+    unsigned stages;    // of the ring
+    unsigned unused[10];
 };
 static_assert(sizeof(SplitParams) == 576, "mirrored in Rust");
 
@@ -35,120 +36,138 @@ struct Share {
     __device__ __forceinline__ explicit Share(const SplitParams& p) {
         const int tile = blockIdx.x / p.split, all = (p.p.k + STEP - 1) / STEP;
         rank = blockIdx.x % p.split;
-        row = tile % p.row_tiles * p.height, col = tile / p.row_tiles * BLOCK_N;
+        row = tile % p.row_tiles * p.height, col = tile / p.row_tiles * p.width;
         rows = min(int(p.height), p.p.rows - row);
         first = all * rank / p.split, steps = all * (rank + 1) / p.split - first;
     }
 };
 
-// The ring of tiles of N rows of `a`: `shared_bytes` in split.rs.
+// The ring of tiles of N weight rows, and of rows of `a` to the next whole warpgroup: `shared_bytes` in split.rs. Sums lie there
+// afterwards, a row of `a` a line.
 template <int N>
 struct Stages {
-    static constexpr int ROWS = N * 128, BYTES = ROWS + BLOCK_N * 128;
-    static constexpr int FIT = MOST_SHARED / (BYTES + 16), COUNT = FIT < STAGES ? FIT : STAGES;
-    static_assert(COUNT * BYTES >= N * PITCH * 4, "room for the sums");
-    unsigned shared;
-    __device__ __forceinline__ unsigned weights(unsigned stage) const { return shared + stage * BYTES; }
-    __device__ __forceinline__ unsigned rows(unsigned stage) const { return weights(stage) + BLOCK_N * 128; }
-    __device__ __forceinline__ unsigned full(unsigned stage) const { return shared + COUNT * BYTES + stage * 8; }
-    __device__ __forceinline__ unsigned empty(unsigned stage) const { return full(COUNT + stage); }
+    static constexpr int WEIGHTS = N * 128, PITCH = N + 8; // floats: stores of a quarter of a warp fall into all banks
+    unsigned shared, bytes, count;
+    __device__ __forceinline__ Stages(const SplitParams& p, unsigned shared)
+        : shared(shared), bytes(WEIGHTS + (p.height + 63) / 64 * 64 * 128), count(p.stages) {}
+    __device__ __forceinline__ unsigned weights(unsigned stage) const { return shared + stage * bytes; }
+    __device__ __forceinline__ unsigned rows(unsigned stage) const { return weights(stage) + WEIGHTS; }
+    __device__ __forceinline__ unsigned full(unsigned stage) const { return shared + count * bytes + stage * 8; }
+    __device__ __forceinline__ unsigned empty(unsigned stage) const { return full(count + stage); }
+    __device__ __forceinline__ unsigned sums(int row, int col) const { return shared + (row * PITCH + col) * 4; }
+};
+
+// Where a thread stands in a ring.
+struct Turn {
+    unsigned stage = 0, parity = 0;
+    __device__ __forceinline__ void next(unsigned count) {
+        if (++stage == count) stage = 0, parity ^= 1;
+    }
 };
 
 // By one thread: `bytes` a step, which `copy` asks for.
 template <int N, class Copy>
 __device__ __forceinline__ void produce(const Share& share, const Stages<N>& stages, unsigned bytes, Copy copy) {
-    Ring<Stages<N>::COUNT> ring;
+    Turn turn;
 #pragma unroll 1
-    for (int i = 0; i < share.steps; i++, ring.next()) {
-        barrier_wait(stages.empty(ring.stage), ring.parity ^ 1);
-        barrier_expect(stages.full(ring.stage), bytes);
-        copy(ring.stage, (share.first + i) * STEP, stages.full(ring.stage));
+    for (int i = 0; i < share.steps; i++, turn.next(stages.count)) {
+        barrier_wait(stages.empty(turn.stage), turn.parity ^ 1);
+        barrier_expect(stages.full(turn.stage), bytes);
+        copy(turn.stage, (share.first + i) * STEP, stages.full(turn.stage));
     }
 }
 
-// This block's sums to its shared memory, a row of `a` a line. The ring is read and nothing is on its way there.
+// The sums of one of `groups` warpgroups to shared memory. Rows of `a` past the tile's height are what was there: so are their sums.
 template <class T, int N>
-__device__ __forceinline__ void multiply(const Share& share, const Stages<N>& stages) {
+__device__ __forceinline__ void multiply(const Share& share, const Stages<N>& stages, int groups) {
     const int lane = threadIdx.x % 32, group = __shfl_sync(ALL_LANES, threadIdx.x / 128, 0);
     float d[N / 2];
-    Ring<Stages<N>::COUNT> ring;
+    Turn turn;
     unsigned before = 0;
     const auto step = [&](unsigned add) {
-        barrier_wait(stages.full(ring.stage), ring.parity);
-        const unsigned long long w = matrix_descriptor(stages.weights(ring.stage) + group * 64 * 128);
-        const unsigned long long rows = matrix_descriptor(stages.rows(ring.stage));
+        barrier_wait(stages.full(turn.stage), turn.parity);
+        const unsigned long long rows = matrix_descriptor(stages.rows(turn.stage) + group * 64 * 128);
+        const unsigned long long w = matrix_descriptor(stages.weights(turn.stage));
         wgmma_fence();
 #pragma unroll
-        for (int i = 0; i < 4; i++) Wgmma<N>::run(T{}, d, w + 2 * i, rows + 2 * i, i > 0 ? 1 : add);
+        for (int i = 0; i < 4; i++) Wgmma<N>::run(T{}, d, rows + 2 * i, w + 2 * i, i > 0 ? 1 : add);
         wgmma_commit();
     };
     step(0); // defines the sums: a share has a step at least
-    before = ring.stage;
-    ring.next();
+    before = turn.stage;
+    turn.next(stages.count);
 #pragma unroll 1
     for (int left = share.steps - 1; left > 0; left--) {
         step(1);
         wgmma_wait<1>();
         if (lane == 0) barrier_arrive(stages.empty(before));
-        before = ring.stage;
-        ring.next();
+        before = turn.stage;
+        turn.next(stages.count);
     }
     wgmma_wait<0>();
-    sync_threads(1, 32 * CONSUMERS);
-    const unsigned to = stages.shared + (lane % 4 * 2 * PITCH + threadIdx.x / 32 * 16 + lane / 4) * 4;
+    sync_threads(1, 128 * groups); // all have read the ring, and nothing is on its way there
+    const int row = threadIdx.x / 32 * 16 + lane / 4, col = lane % 4 * 2;
 #pragma unroll
-    for (int i = 0; i < N / 2; i++) {
-        const int row = i / 4 * 8 + i % 2, col = i % 4 / 2 * 8;
-        store_shared_32(to + (row * PITCH + col) * 4, __float_as_uint(d[i]));
+    for (int i = 0; i < N / 2; i += 2) {
+        store_shared_64(stages.sums(row + i % 4 / 2 * 8, col + i / 4 * 8), __float_as_uint(d[i]), __float_as_uint(d[i + 1]));
     }
 }
 
-// This block's part of the tile's rows, a warp one after the other, four columns a lane.
-template <class T>
-__device__ __forceinline__ void finish(const SplitParams& p, const Share& share, unsigned sums) {
-    const int split = p.split, col = share.col + threadIdx.x % 32 * 4, end = min(share.rows, int(p.height) * (share.rank + 1) / split);
-    if (col >= p.p.n) return; // N is a multiple of 8
-    float bias[4] = {};
-    if (p.p.bias.base) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) bias[i] = load1(p.p.bias, 0, col + i);
-    }
+// This block's part of the tile's rows, four columns of one at a time. A thread asks for several before it adds: an answer takes
+// longer than all that is done with it.
+template <class T, int N, int SPLIT>
+__device__ __forceinline__ void finish(const SplitParams& p, const Share& share, const Stages<N>& stages) {
+    constexpr int FOURS = N / 4;
+    const int begin = p.height * share.rank / SPLIT, end = min(share.rows, int(p.height) * (share.rank + 1) / SPLIT);
+    const auto has = [&](int i) { return begin + i / FOURS < end && share.col + i % FOURS * 4 < p.p.n; }; // N is a multiple of 8
 #pragma unroll 1
-    for (int r = p.height * share.rank / split + threadIdx.x / 32; r < end; r += CONSUMERS) {
-        const unsigned at = sums + (r * PITCH + threadIdx.x % 32 * 4) * 4;
-        float4 part[MOST_SPLIT];
+    for (int first = threadIdx.x; begin + first / FOURS < end; first += AT_ONCE * 32 * CONSUMERS) {
+        float4 part[AT_ONCE][SPLIT];
 #pragma unroll
-        for (int i = 0; i < MOST_SPLIT; i++) {
-            if (i < split) part[i] = load_cluster_128(shared_of_block(at, i));
-        }
-        float4 y = part[0];
+        for (int j = 0; j < AT_ONCE; j++) {
+            const int i = first + j * 32 * CONSUMERS;
+            if (!has(i)) continue;
 #pragma unroll
-        for (int i = 1; i < MOST_SPLIT; i++) {
-            if (i < split) y.x += part[i].x, y.y += part[i].y, y.z += part[i].z, y.w += part[i].w;
+            for (int s = 0; s < SPLIT; s++) {
+                part[j][s] = load_cluster_128(shared_of_block(stages.sums(begin + i / FOURS, i % FOURS * 4), s));
+            }
         }
-        y.x += bias[0], y.y += bias[1], y.z += bias[2], y.w += bias[3];
-        char* to = address(p.p.d, share.row + r, col);
-        if (p.p.d.dtype == F32) *(float4*)to = y;
-        else *(uint2*)to = make_uint2(pair(T{}, y.x, y.y), pair(T{}, y.z, y.w));
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            const int i = first + j * 32 * CONSUMERS, col = share.col + i % FOURS * 4;
+            if (!has(i)) continue;
+            float4 y = part[j][0];
+#pragma unroll
+            for (int s = 1; s < SPLIT; s++) {
+                y.x += part[j][s].x, y.y += part[j][s].y, y.z += part[j][s].z, y.w += part[j][s].w;
+            }
+            if (p.p.bias.base) {
+                y.x += load1(p.p.bias, 0, col), y.y += load1(p.p.bias, 0, col + 1);
+                y.z += load1(p.p.bias, 0, col + 2), y.w += load1(p.p.bias, 0, col + 3);
+            }
+            char* to = address(p.p.d, share.row + begin + i / FOURS, col);
+            if (p.p.d.dtype == F32) *(float4*)to = y;
+            else *(uint2*)to = make_uint2(pair(T{}, y.x, y.y), pair(T{}, y.z, y.w));
+        }
     }
 }
 
 template <class T, int N>
 __device__ __forceinline__ void run_tile(const SplitParams& p, char* shared) {
     const Share share(p);
-    const Stages<N> stages{shared_address(shared)};
-    const int warp = threadIdx.x / 32;
+    const Stages<N> stages(p, shared_address(shared));
+    const int warp = threadIdx.x / 32, groups = (p.height + 63) / 64;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < Stages<N>::COUNT; i++) {
+        for (int i = 0; i < stages.count; i++) {
             barrier_init(stages.full(i), 2);
-            barrier_init(stages.empty(i), CONSUMERS);
+            barrier_init(stages.empty(i), 4 * groups);
         }
         barrier_init_fence();
     }
     __syncthreads();
     if (warp == CONSUMERS) {
         if (threadIdx.x % 32 == 0) {
-            produce(share, stages, BLOCK_N * 128, [&](unsigned stage, int k, unsigned full) {
+            produce(share, stages, Stages<N>::WEIGHTS, [&](unsigned stage, int k, unsigned full) {
                 tma_load(stages.weights(stage), &p.w, k, share.col, full);
             });
         }
@@ -158,16 +177,22 @@ __device__ __forceinline__ void run_tile(const SplitParams& p, char* shared) {
     allow_successor();
     if (warp == CONSUMERS + 1) {
         if (threadIdx.x % 32 == 0) {
-            produce(share, stages, Stages<N>::ROWS, [&](unsigned stage, int k, unsigned full) {
+            produce(share, stages, p.height * 128, [&](unsigned stage, int k, unsigned full) {
                 tma_load(stages.rows(stage), &p.a, k, share.row, full);
             });
         }
         __syncwarp();
     }
-    if (warp < CONSUMERS) multiply<T>(share, stages);
+    if (warp < 4 * groups) multiply<T>(share, stages, groups);
     cluster_arrive();
     cluster_wait();
-    if (warp < CONSUMERS) finish<T>(p, share, stages.shared);
+    if (warp < CONSUMERS) {
+        switch (p.split) {
+#define CASE(SPLIT) case SPLIT: finish<T, N, SPLIT>(p, share, stages); break;
+            CASE(1) CASE(2) CASE(4)
+#undef CASE
+        }
+    }
     cluster_arrive_relaxed(); // nobody goes while others read its sums
     cluster_wait();
 }
@@ -179,17 +204,16 @@ __device__ __forceinline__ void run(const SplitParams& p) {
         wait_for_predecessor();
         allow_successor();
         const Share share(p);
-        const int warp = threadIdx.x / 32, col = share.col + warp * 16;
-        if (share.rank == 0 && warp < CONSUMERS && col < p.p.n) exact_rows<T, false>(p.p, 0, col, share.row, share.rows);
+        const int at = threadIdx.x / 32 * 16, col = share.col + at;
+        if (share.rank == 0 && at < p.width && col < p.p.n) exact_rows<T, false>(p.p, 0, col, share.row, share.rows);
         return;
     }
-    switch (p.height / GRANULE) {
-#define CASE(I) case I: run_tile<T, GRANULE * I>(p, shared); break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+    switch (p.width) {
+#define CASE(N) case N: run_tile<T, N>(p, shared); break;
+        CASE(48) CASE(64) CASE(80) CASE(96) CASE(128) CASE(160)
 #undef CASE
     }
 }
-static_assert(BLOCK_M == 128, "heights of tiles");
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) grouped_gemm_split_bf16(const __grid_constant__ SplitParams p) {
     run<MmaBf16>(p);

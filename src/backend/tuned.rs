@@ -39,14 +39,13 @@ pub struct Class {
 const NEAR: f64 = 2.0;
 
 impl Tuned {
-    /// The choice at the nearest size, which is at most twice and at least half of this one, or the largest of all.
+    /// The choice at the nearest size, which is at most twice and at least half of this one.
     pub fn variant(&self, op: &str, class: &Class) -> Option<&str> {
         let Class { name, size } = class;
         let rows = || self.rows.iter().filter(|r| r.op == op && r.class == *name);
         let off = |r: &TunedRow| (r.size.max(1) as f64 / (*size).max(1) as f64).ln().abs();
         let nearest = rows().min_by(|a, b| off(a).total_cmp(&off(b)))?;
-        let beyond = rows().all(|r| r.size <= *size);
-        (beyond || off(nearest) <= NEAR.ln()).then_some(&nearest.variant)
+        (off(nearest) <= NEAR.ln()).then_some(&nearest.variant)
     }
 
     /// Adds a choice, or replaces the one of the same op, class and size.
@@ -135,7 +134,7 @@ mod tests {
         let class = |name: &str, size| Class { name: name.into(), size };
         let of = |size| tuned.variant("gemm", &class("a", size));
         assert_eq!([4, 7, 9, 31].map(of), [Some("few"), Some("few"), Some("some"), Some("some")]);
-        assert_eq!([1, 60, 300, 1 << 20].map(of), [None, None, Some("many"), Some("many")]);
+        assert_eq!([1, 60, 300, 600].map(of), [None, None, Some("many"), None]);
         assert_eq!((tuned.variant("gemm", &class("c", 8)), tuned.variant("sort", &class("a", 4))), (None, None));
     }
 

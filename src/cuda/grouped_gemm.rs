@@ -163,7 +163,7 @@ impl CudaOp for GroupedGemmSpec {
             Kind::Decode(decode) => decode.shared_bytes(),
             Kind::Streamed(streamed) => streamed.shared_bytes(self),
             Kind::Direct(direct) => direct.shared_bytes(self),
-            Kind::Split(split) => split.shared_bytes(self),
+            Kind::Split(split) => split.shared_bytes(),
             Kind::Vector(_) | Kind::Simt => 0,
         }
     }

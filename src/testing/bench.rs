@@ -35,14 +35,17 @@ pub use specs::{RowSpecs, specs};
 pub use tune::{Tried, tune, tuned_rows};
 
 use crate::backend::{Hint, Timing};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::AllOps;
 use crate::op::Work;
 use crate::testing::random::Random;
 use catalog::{Case, What};
 use experts::Experts;
-use measure::Times;
+use measure::{Pace, Times};
 use moe::Part;
+use operand::{Held, Slot};
+use pattern::Pattern;
 use std::sync::Arc;
 
 /// How to measure.
@@ -84,8 +87,11 @@ struct Runner<'a, B: Timing> {
     options: &'a Options,
     random: Random,
     kept: Option<Arc<Experts<B>>>,
-    /// Sustained times alone: no pauses, and results are not looked at.
-    quick: bool,
+    /// What calls only read, for the next row that has the same, where anything is held.
+    held: Option<Held<B>>,
+    pace: Pace,
+    /// Is the result looked at?
+    looks: bool,
     /// Who takes the times, where it is not [`measure`].
     clock: Option<&'a elsewhere::Clock<'a>>,
 }
@@ -110,13 +116,40 @@ impl<B: Timing> Runner<'_, B> {
     ) -> Result<Times, Error> {
         match self.clock {
             Some(clock) => elsewhere::by(self.backend, sets, clock, call),
-            None => measure::measure(self.backend, sets, self.options.seconds, !self.quick, call),
+            None => measure::measure(self.backend, sets, self.options.seconds, self.pace, call),
+        }
+    }
+
+    /// An operand of random bf16 that calls only read: the one of this name that is held, where it has this form, or a new one.
+    fn input(
+        &mut self,
+        name: &'static str,
+        shape: &[usize],
+        copies: usize,
+        deviation: f64,
+    ) -> Result<(&'static str, Arc<Slot<B>>), Error> {
+        if let Some(slot) = self.held.as_mut().and_then(|held| held.take(name, DType::Bf16, shape, copies)) {
+            return Ok((name, slot));
+        }
+        let pattern = Pattern::normals(DType::Bf16, deviation, &mut self.random)?;
+        let slot = Slot::filled(self.backend, DType::Bf16, shape, copies, &pattern)?;
+        if let Some(held) = &mut self.held {
+            held.put(name, &slot);
+        }
+        Ok((name, slot))
+    }
+
+    /// An operand that calls write: not a number before, where the result is looked at.
+    fn output(&self, shape: &[usize], copies: usize) -> Result<Arc<Slot<B>>, Error> {
+        match self.looks {
+            true => Slot::filled(self.backend, DType::Bf16, shape, copies, &Pattern::nan()),
+            false => Slot::empty(self.backend, DType::Bf16, shape, copies),
         }
     }
 
     /// The error of a result, 0 where nobody looks at it.
     fn checked(&self, error: impl FnOnce() -> Result<f64, Error>) -> Result<f64, Error> {
-        if self.quick { Ok(0.0) } else { error() }
+        if self.looks { error() } else { Ok(0.0) }
     }
 }
 
@@ -151,7 +184,8 @@ pub fn run<B: Timing + AllOps>(
 ) -> Result<Report, Error> {
     let cases = catalog::cases(&options.select).map_err(|e| Error::input("bench", e))?;
     let random = Random::named("dropless bench");
-    let mut runner = Runner { backend: &**backend, options, random, kept: None, quick: false, clock: None };
+    let (pace, looks) = (Pace::Rested, true);
+    let mut runner = Runner { backend: &**backend, options, random, kept: None, held: None, pace, looks, clock: None };
     let mut report = Report::default();
     let mut measured = Vec::new();
     for Case { op, case, tokens, what } in &cases {

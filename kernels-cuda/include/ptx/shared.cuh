@@ -28,6 +28,10 @@ __device__ __forceinline__ void store_shared_32(unsigned at, unsigned word) {
     asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(word) : "memory");
 }
 
+__device__ __forceinline__ void store_shared_64(unsigned at, unsigned low, unsigned high) {
+    asm volatile("st.shared.v2.u32 [%0], {%1, %2};" ::"r"(at), "r"(low), "r"(high) : "memory");
+}
+
 __device__ __forceinline__ void store_shared_128(unsigned at, uint4 words) {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(at), "r"(words.x), "r"(words.y), "r"(words.z),
                  "r"(words.w)

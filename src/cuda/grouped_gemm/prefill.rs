@@ -244,8 +244,7 @@ mod tests {
             chosen(&op, 90, None).unwrap()
         };
         assert_eq!(linear(64, 201_088), "sm90_dense_48");
-        assert_eq!([256, 512, 2048].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
-        assert_eq!(linear(512, 2880), "sm90_dense_192x128");
+        assert_eq!([1024, 2048, 4096].map(|rows| linear(rows, 5120)), ["sm90_dense_192x128"; 3]);
         assert_eq!([linear(1024, 2880), linear(8192, 5120)], ["sm90_dense_192"; 2], "fewer rounds of larger tiles");
         assert!(!linear(64, 32).contains("dense"), "a router has too few tiles");
     }

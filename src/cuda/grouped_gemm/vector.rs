@@ -18,9 +18,9 @@ const COLUMNS: usize = 2;
 /// Warps that occupy a multiprocessor: they have 8 KB of weights under way each.
 const ENOUGH_WARPS: usize = 16;
 
-/// Rows up to which dot products are the cheapest for any number of columns, and columns up to which they are for all their rows.
+/// Rows up to which dot products are the cheapest for any number of columns, beside tensor cores without tiles and where there are none, and columns up to which they are for all their rows.
 /// These and the next are measured on 5120 x 2880, 2880 x 4096 and 32 x 2880.
-const FEW_ROWS: usize = 2;
+const FEW_ROWS: (usize, usize) = (1, 2);
 const NARROW: usize = 1024;
 /// Rows up to which tensor cores without tiles are, and up to which they are for few columns; columns up to which they are measured.
 const SOME_ROWS: usize = 32;
@@ -73,9 +73,10 @@ impl<'a> Vector<'a> {
             return Ok(());
         }
         // Every warp reads all rows of `a`.
-        if op.rows > FEW_ROWS && op.n > NARROW {
+        let few = if self.0.pdl { FEW_ROWS.0 } else { FEW_ROWS.1 };
+        if op.rows > few && op.n > NARROW {
             let (rows, n) = (op.rows, op.n);
-            return Err(format!("tiles are cheaper for more than {FEW_ROWS} rows on {n} columns, these are {rows}"));
+            return Err(format!("others are cheaper for more than {few} rows on {n} columns, these are {rows}"));
         }
         Ok(())
     }
@@ -148,7 +149,8 @@ mod tests {
         assert_eq!([75, 80, 90].map(|sm| variant(&linear(1, 2880), sm)), ["vector", "vector", "sm90_vector"]);
         let router = |rows| GroupedGemmSpec { n: 32, ..linear(rows, 2880) };
         assert_eq!(variant(&router(8), 90), "sm90_vector");
-        assert_eq!([linear(4, 2880), linear(16, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        assert_eq!([linear(2, 2880), linear(8, 2880), router(256)].map(|op| variant(&op, 90)), [TENSOR_CORES; 3]);
+        assert_eq!(variant(&linear(2, 2880), 75), "vector", "where there are no others");
         assert_eq!(variant(&linear(32, 2880), 100), TENSOR_CORES, "where K is not split among blocks");
         let others =
             [linear(33, 2880), router(257), linear(1, 2884), GroupedGemmSpec { a: DType::F32, ..linear(1, 2880) }];

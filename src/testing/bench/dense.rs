@@ -3,7 +3,6 @@
 use super::catalog::Preset;
 use super::check::{allowed, relative_error, sample};
 use super::operand::{Call, Slot};
-use super::pattern::Pattern;
 use super::routing::{self, Routing};
 use super::{Measured, Runner};
 use crate::backend::{Runtime, Timing};
@@ -43,13 +42,10 @@ impl<B: Timing + AllOps> Runner<'_, B> {
     pub(super) fn linear(&mut self, tokens: usize, n: usize, k: usize) -> Result<Measured, Error> {
         let spec = linear(tokens, n, k);
         let sets = self.sets(2 * n * k);
-        let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
-        let weights = Pattern::normals(DType::Bf16, (k as f64).sqrt().recip(), &mut self.random)?;
-        let filled = |shape: &[usize], pattern| Slot::filled(self.backend, DType::Bf16, shape, sets, pattern);
         let named = vec![
-            ("a", filled(&[tokens, k], &numbers)?),
-            ("w", filled(&[1, n, k], &weights)?),
-            ("d", filled(&[tokens, n], &numbers)?),
+            self.input("a", &[tokens, k], sets, 1.0)?,
+            self.input("w", &[1, n, k], sets, (k as f64).sqrt().recip())?,
+            ("d", self.output(&[tokens, n], sets)?),
         ];
         let call = Call::new(self.backend, spec, self.hint(), named)?;
         let rows = sample(tokens, 4);
@@ -62,16 +58,13 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let GroupedGemmSpec { rows, n, k, .. } = spec;
         let sets = self
             .sets((routing::expected_touched(&p, tokens, self.options.select.routing) * 2.0 * (n * k) as f64) as usize);
-        let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
-        let weights = Pattern::normals(DType::Bf16, (k as f64).sqrt().recip(), &mut self.random)?;
         let (_, routing) = routing::sets(&p, tokens, self.options.select.routing, sets)?;
         let offsets: Vec<HostTensor> = routing.iter().map(|r| r.offsets.clone()).collect();
-        let filled = |shape: &[usize], copies, pattern| Slot::filled(self.backend, DType::Bf16, shape, copies, pattern);
         let named = vec![
-            ("a", filled(&[rows, k], sets, &numbers)?),
-            ("w", filled(&[p.experts, n, k], sets.min(2), &weights)?),
+            self.input("a", &[rows, k], sets, 1.0)?,
+            self.input("w", &[p.experts, n, k], sets.min(2), (k as f64).sqrt().recip())?,
             ("offsets", Slot::of(self.backend, &offsets)?),
-            ("d", filled(&[rows, n], sets, &numbers)?),
+            ("d", self.output(&[rows, n], sets)?),
         ];
         let touched = routing.iter().map(Routing::touched).sum::<f64>() / sets as f64;
         let work = bf16_work(&spec, touched);

@@ -1,7 +1,7 @@
 //! The same rows timed by somebody else: what a harness of its own statistics drives.
 
 use super::catalog::{self, Case};
-use super::measure::Times;
+use super::measure::{Pace, Times};
 use super::report::Skipped;
 use super::{Options, Runner};
 use crate::backend::Timing;
@@ -36,7 +36,8 @@ pub fn timed_elsewhere<B: Timing + AllOps>(
             let mut hand_over = |calls: &mut Calls<'_>| timed(op, case, tokens, calls);
             let clock: Clock<'_> = RefCell::new(&mut hand_over);
             let random = Random::named("dropless bench");
-            let mut runner = Runner { backend, options, random, kept, quick: true, clock: Some(&clock) };
+            let (pace, clock) = (Pace::Rested, Some(&clock));
+            let mut runner = Runner { backend, options, random, kept, held: None, pace, looks: false, clock };
             let measured = runner.case(*what, tokens);
             kept = runner.kept;
             match measured {

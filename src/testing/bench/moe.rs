@@ -6,7 +6,6 @@ use super::catalog::Preset;
 use super::experts::Format;
 use super::forced::Forced;
 use super::operand::{Call, Slot};
-use super::pattern::Pattern;
 use super::routing::{self, Routing};
 use super::{Measured, Runner};
 use crate::backend::{Runtime, Timing};
@@ -73,7 +72,7 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         let experts = self.experts(p, format, part != Part::Mlp2, part != Part::Mlp1)?;
         let sets =
             self.sets(touched_bytes(&p, part, routing::expected_touched(&p, tokens, self.options.select.routing)));
-        let operands = self.operands(&p, tokens, sets)?;
+        let operands = self.operands(&p, part, tokens, sets)?;
         let touched = operands.routing.iter().map(Routing::touched).sum::<f64>() / sets as f64;
         let rows = tokens * p.top_k;
         let (up, down) = (mlp1(&p, tokens, format.of_spec()), mlp2(&p, tokens, format.of_spec()));
@@ -157,16 +156,18 @@ impl<B: Timing + AllOps> Runner<'_, B> {
         }
     }
 
-    fn operands(&mut self, p: &Preset, tokens: usize, sets: usize) -> Result<Operands<B>, Error> {
-        let numbers = Pattern::normals(DType::Bf16, 1.0, &mut self.random)?;
+    fn operands(&mut self, p: &Preset, part: Part, tokens: usize, sets: usize) -> Result<Operands<B>, Error> {
         let (logits, routing) = routing::sets(p, tokens, self.options.select.routing, sets)?;
-        let filled = |shape: &[usize]| Slot::filled(self.backend, DType::Bf16, shape, sets, &numbers);
+        let rows = [tokens * p.top_k, p.intermediate];
         Ok(Operands {
             routing,
             logits,
-            x: filled(&[tokens, p.hidden])?,
-            activated: filled(&[tokens * p.top_k, p.intermediate])?,
-            out: filled(&[tokens, p.hidden])?,
+            x: self.input("x", &[tokens, p.hidden], sets, 1.0)?.1,
+            activated: match part {
+                Part::Mlp2 => self.input("activated", &rows, sets, 1.0)?.1,
+                _ => self.output(&rows, sets)?,
+            },
+            out: self.output(&[tokens, p.hidden], sets)?,
         })
     }
 }

@@ -81,6 +81,11 @@ impl<B: Runtime> Slot<B> {
         Ok(Slot { buffer, mem, dtype, shape, stride, copies, pattern: None, host: OnceLock::new() })
     }
 
+    /// Is it copies of this form?
+    fn is(&self, dtype: DType, dims: &[usize], copies: usize) -> bool {
+        self.dtype == dtype && self.shape.dims() == dims && self.copies == copies
+    }
+
     /// Bytes of one copy.
     pub(super) fn bytes(&self) -> usize {
         self.shape.len() * self.dtype.bytes()
@@ -123,6 +128,25 @@ impl<B: Runtime> Slot<B> {
 
     fn at(&self, set: usize) -> B::Mem {
         <B as Backend>::offset(&self.mem, set % self.copies * self.stride)
+    }
+}
+
+/// Operands by name, the last ones of each.
+pub(super) struct Held<B: Runtime>(Vec<(&'static str, Arc<Slot<B>>)>);
+
+impl<B: Runtime> Held<B> {
+    pub(super) fn new() -> Self {
+        Held(Vec::new())
+    }
+
+    /// The one of this name and form. One of another form is let go, before a new one is made.
+    pub(super) fn take(&mut self, name: &str, dtype: DType, dims: &[usize], copies: usize) -> Option<Arc<Slot<B>>> {
+        self.0.retain(|(n, slot)| *n != name || slot.is(dtype, dims, copies));
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, slot)| slot.clone())
+    }
+
+    pub(super) fn put(&mut self, name: &'static str, slot: &Arc<Slot<B>>) {
+        self.0.push((name, slot.clone()));
     }
 }
 

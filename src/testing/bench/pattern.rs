@@ -56,6 +56,11 @@ impl Pattern {
         Ok(Self::of(tensor.bytes.as_slice().to_vec(), dtype.bytes()))
     }
 
+    /// bf16 that is not a number: what was not written shows.
+    pub(super) fn nan() -> Self {
+        Self::of(vec![0xff; 2 << 20], 2)
+    }
+
     /// Bytes that are never torn apart at the start of an operand.
     pub(super) fn unit(&self) -> usize {
         self.unit

@@ -8,6 +8,7 @@ use anyhow::Context;
 use dropless::Backend;
 use dropless::backend::{Tuned, TunedRow};
 use dropless::testing::bench::{Options, Select, Tried, tune, tuned_rows};
+use serde_json::json;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct Args {
     /// File to write, or a folder where it is named after the device; rows of it that are not measured again stay
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Write the times of the variants near the fastest there too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Ops of `dropless bench` to measure [default: the grouped GEMMs, linear layers and dispatch]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     op: Vec<String>,
@@ -66,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options =
         Options { select, seconds: args.seconds, openai_weights: args.weights.openai("cuda"), ..Options::default() };
     let bar = output::spinner();
-    let (mut tried, started) = (Vec::new(), Instant::now());
+    let (mut tried, started) = (Vec::<Tried>::new(), Instant::now());
     let progress = |what: &str| {
         bar.set_message(what.to_string());
         bar.inc(1);
@@ -81,20 +85,38 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     print(&tried)?;
+    if let Some(path) = &args.json {
+        std::fs::write(path, times(&device, &tried)).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     writeln!(std::io::stdout().lock(), "{} rows in {}", tuned.rows.len(), path.display())?;
     let wrong: Vec<String> = tried.iter().flat_map(wrong).collect();
     wrong.iter().for_each(|line| eprintln!("wrong: {line}"));
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The row's fastest variant into the table and its file, which is whole at any time: nothing is lost where this is interrupted.
+/// The row's best variant into the table and its file, which is whole at any time: nothing is lost where this is interrupted.
 fn keep(row: &Tried, tuned: &mut Tuned, path: &Path) -> Result<(), dropless::Error> {
-    let Some((variant, _)) = row.times.first() else { return Ok(()) };
-    let (op, class, variant) = (row.kernel.into(), row.class.name.clone(), (*variant).into());
+    let Some(variant) = row.best() else { return Ok(()) };
+    let (op, class, variant) = (row.kernel.into(), row.class.name.clone(), variant.into());
     tuned.insert(TunedRow { op, class, size: row.class.size, variant });
     let next = path.with_extension("toml.next");
     let written = std::fs::write(&next, tuned.to_string()).and_then(|()| std::fs::rename(&next, path));
     written.map_err(|e| dropless::Error::input(format!("cannot write {}", path.display()), e))
+}
+
+/// Times that are written: those of up to so many times the fastest, which are measured for longer than at first sight.
+const WRITTEN: f64 = 1.5;
+
+/// The times as JSON, a row a line.
+fn times(device: &str, tried: &[Tried]) -> String {
+    let row = |t: &Tried| {
+        let most = t.times.first().map_or(0.0, |(_, us)| us * WRITTEN);
+        let near = t.times.iter().filter(|(_, us)| *us <= most);
+        let times: Vec<_> = near.map(|(name, us)| json!([name, (us * 1e3).round() / 1e3])).collect();
+        json!({ "op": t.op, "case": t.case, "tokens": t.tokens, "us": times }).to_string()
+    };
+    let rows: Vec<String> = tried.iter().map(row).collect();
+    format!("{{\"device\":{},\n\"rows\":[\n{}\n]}}\n", json!(device), rows.join(",\n"))
 }
 
 /// The file, and what stands in it already.
@@ -172,6 +194,10 @@ mod tests {
             let (_, read) = target(&path, "NVIDIA A100").unwrap();
             assert_eq!((read.variant("x", &row.class), &read), (Some(want), &tuned));
         }
+        let written: serde_json::Value =
+            serde_json::from_str(&times("d", &[row(3, &[("a", 1.25)]), row(4, &[])])).unwrap();
+        assert_eq!(written["rows"][0], json!({ "op": "x", "case": "c", "tokens": 3, "us": [["a", 1.25]] }));
+        assert_eq!(written["rows"][1]["us"], json!([]));
         assert!(target(&path, "NVIDIA H100").unwrap_err().to_string().contains("NVIDIA A100"));
         std::fs::write(&path, "nonsense").unwrap();
         assert!(target(&path, "NVIDIA A100").unwrap_err().to_string().contains("not a file of tuned rows"));
